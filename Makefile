@@ -1,0 +1,62 @@
+# The words of this project. Each sets up what it needs: Python 3.11 or newer, make and a package index are enough.
+PYTHON ?= python3
+VENV := .venv
+VENV_ALL := .venv-all
+# This release has a small CPU build where pip finds one; other releases bring gigabytes for GPUs.
+TORCH := torch==2.13.0
+
+.PHONY: help demo test test-all lint bench golden clean
+.DEFAULT_GOAL := help
+
+help:  ## list these words
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(VENV)/base.done  ## embed a column of URLs of drawn pictures, over real HTTP, and show the result
+	$(VENV)/bin/python tools/demo.py
+
+test: $(VENV)/test.done  ## run every test that needs no reference implementation
+	$(VENV)/bin/python -m pytest
+
+test-all: $(VENV_ALL)/all.done  ## install torch and transformers, and run every test
+	$(VENV_ALL)/bin/python -m pytest
+
+lint: $(VENV)/lint.done  ## check style, types and the floors of the house
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(VENV_ALL)/bench.done  ## time pixvec side by side with what one would otherwise write
+	$(VENV_ALL)/bin/python benchmarks/forward_pass.py
+	$(VENV_ALL)/bin/python benchmarks/end_to_end.py
+
+golden: $(VENV_ALL)/all.done  ## make the golden crops and vectors anew, from transformers
+	$(VENV_ALL)/bin/python tools/make_golden.py
+
+clean:  ## remove the virtual environments and what the tools left
+	rm -rf $(VENV) $(VENV_ALL) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/pip.done $(VENV_ALL)/pip.done: tools/make_venv.sh
+	PYTHON=$(PYTHON) sh tools/make_venv.sh $(@D)
+	touch $@
+
+$(VENV)/base.done: $(VENV)/pip.done pyproject.toml
+	$(@D)/bin/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/test.done: $(VENV)/pip.done pyproject.toml
+	$(@D)/bin/python -m pip install --quiet --editable '.[test]'
+	touch $@ $(@D)/base.done
+
+$(VENV)/lint.done: $(VENV)/test.done
+	$(@D)/bin/python -m pip install --quiet --group lint
+	touch $@
+
+$(VENV_ALL)/all.done: $(VENV_ALL)/pip.done pyproject.toml
+	$(@D)/bin/python -m pip install --quiet $(TORCH)
+	$(@D)/bin/python -m pip install --quiet --editable '.[test,oracle]'
+	touch $@
+
+$(VENV_ALL)/bench.done: $(VENV_ALL)/all.done
+	$(@D)/bin/python -m pip install --quiet --editable '.[bench]'
+	touch $@

@@ -1,0 +1,43 @@
+"""pixvec turns a column of image URLs into a column of CLIP vectors."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pixvec.api import Embedder as Embedder
+    from pixvec.api import Embeddings as Embeddings
+    from pixvec.api import embed_file as embed_file
+    from pixvec.api import embed_images as embed_images
+    from pixvec.api import embed_table as embed_table
+    from pixvec.errors import MissingExtraError as MissingExtraError
+    from pixvec.errors import ModelError as ModelError
+    from pixvec.errors import PixvecError as PixvecError
+    from pixvec.errors import PixvecWarning as PixvecWarning
+    from pixvec.errors import RowError as RowError
+    from pixvec.errors import RunError as RunError
+    from pixvec.errors import UsageError as UsageError
+    from pixvec.report import Report as Report
+
+# Names are loaded when first asked for, so that the import costs nothing: the engine alone takes a tenth of a second.
+_HOMES = {
+    "pixvec.api": ("Embedder", "Embeddings", "embed_file", "embed_images", "embed_table"),
+    "pixvec.errors": (
+        *("MissingExtraError", "ModelError", "PixvecError", "PixvecWarning", "RowError", "RunError", "UsageError"),
+    ),
+    "pixvec.report": ("Report",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605 (a list, made from the table above)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'pixvec' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,257 @@
+"""The functions users call: columns, tables and files in, the same with vectors out."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from pixvec import run
+from pixvec.columns import Column, open_column
+from pixvec.errors import PixvecWarning
+from pixvec.fetch import looks_like_url
+from pixvec.model import ClipModel
+from pixvec.options import takes_options
+from pixvec.pipeline import embed_cells
+from pixvec.progress import OnProgress, telling_progress
+from pixvec.provenance import provenance
+from pixvec.report import Report, most_common
+from pixvec.result_columns import replaced_columns, result_schema, result_table
+from pixvec.run import FileOptions, StrPath, TableOptions
+from pixvec.settings import Settings
+from pixvec.table import find_url_column, open_frame
+from pixvec.values import ImageFacts, Row, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """What a column of N images came to, row by row.
+
+    Parameters
+    ----------
+    vectors
+        (N, D) float32; a row that failed is NaN.
+    errors, details
+        For each row its code and its sentence; None where there is a vector.
+    images
+        For each row what was embedded; None where no picture was decoded.
+    report
+        The counts of the call.
+    """
+
+    vectors: Vectors
+    errors: list[str | None]
+    details: list[str | None]
+    images: list[ImageFacts | None]
+    report: Report
+
+    def summary(self) -> str:
+        """Say in a few lines what happened: rows, vectors, failures by cause, pace."""
+        return str(self.report)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Embedder(Settings):
+    """A model, loaded once and used often; takes the options of `embed_images`.
+
+    May be used from several threads. Pickles by its settings: where it is unpickled, the model is loaded on first use.
+
+    Raises
+    ------
+    UsageError
+        When an option has a value that it cannot take.
+    ModelError
+        When the model cannot be found or read.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._model  # noqa: B018 (loads it: whoever names a wrong model wants to know now)
+
+    @cached_property
+    def _model(self) -> ClipModel:
+        return ClipModel.load(self)
+
+    @property
+    def dim(self) -> int:
+        """How many numbers a vector has."""
+        return self._model.dim
+
+    def embed(self, images: object, *, progress: bool | OnProgress | None = None) -> Embeddings:
+        """Embed a column: a list, a NumPy array or a pandas Series of URLs.
+
+        Parameters
+        ----------
+        images
+            The column, N cells.
+        progress
+            True for a bar, False for none, None for a bar where a person watches; or a function, called with the
+            report about five times a second.
+        """
+        rows, report = _embed_rows(open_column(images), self._model, self, progress)
+        return Embeddings(
+            vectors=_vectors(rows, self.dim),
+            errors=[row.error for row in rows],
+            details=[row.detail for row in rows],
+            images=[row.image for row in rows],
+            report=report,
+        )
+
+    def embed_text(self, texts: str | list[str]) -> Vectors:
+        """Embed texts into the space of the images: (N, D) float32. Long texts are cut at the model's length.
+
+        Raises
+        ------
+        ModelError
+            When the model has no text tower or no tokenizer.
+        """
+        return self._model.embed_texts([texts] if isinstance(texts, str) else list(texts))
+
+    def provenance(self) -> dict[str, Any]:
+        """State what the vectors are made with, in JSON's types."""
+        return provenance(self._model, self)
+
+    def close(self) -> None:
+        """Let go of the model's memory."""
+        self.__dict__.pop("_model", None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_model"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnOptions(Settings):
+    """How a column in memory is embedded."""
+
+    progress: bool | OnProgress | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameOptions(TableOptions, ColumnOptions):
+    """How a table in memory is embedded."""
+
+
+@takes_options(ColumnOptions)
+def embed_images(images: object, options: ColumnOptions) -> Any:
+    """Embed a column of image URLs: the same family comes back, with a vector in each row.
+
+    Parameters
+    ----------
+    images
+        A list, a one-dimensional NumPy array or a pandas Series of N URLs. Cells may also be the bytes of a picture,
+        or null.
+    **options
+        The fields of `Settings`, and ``progress`` as in `Embedder.embed`.
+
+    Returns
+    -------
+    list, numpy.ndarray or pandas.Series
+        For a list, float32 arrays (D,) and None where a row has no vector; for an array, (N, D) float32 with NaN
+        rows; for a Series, an object Series of float32 arrays and None with the same index.
+
+    Raises
+    ------
+    UsageError
+        When `images` is no column, or an option has a value that it cannot take.
+    ModelError
+        When the model cannot be found or read.
+
+    Warns
+    -----
+    PixvecWarning
+        Once, when rows have no vector: counts the reasons.
+    """
+    column = open_column(images)
+    model = ClipModel.load(options)
+    rows, report = _embed_rows(column, model, options, options.progress)
+    if report.n_failed:
+        reasons = most_common(report.failures)
+        message = (
+            f"{report.n_failed:,} of {report.n_rows:,} rows have no vector ({reasons}); embed_table says why for each"
+        )
+        warnings.warn(message, PixvecWarning, stacklevel=3)
+    return column.wrap(_vectors(rows, model.dim), np.array([row.vector is None for row in rows], dtype=bool))
+
+
+@takes_options(FrameOptions)
+def embed_table(table: object, options: FrameOptions) -> Any:
+    """Embed a table's column of image URLs: the same table comes back with vector, reason and image facts.
+
+    Parameters
+    ----------
+    table
+        A pandas DataFrame or a pyarrow Table.
+    **options
+        The fields of `TableOptions`: ``column`` (found by its cells when not given), ``output_column``,
+        ``replace_column``, ``image_info`` and those of `Settings`; and ``progress`` as in `Embedder.embed`.
+
+    Returns
+    -------
+    pandas.DataFrame or pyarrow.Table
+        The table with the columns ``embedding``, ``embedding_error``, ``embedding_detail`` and ``embedding_image``.
+
+    Raises
+    ------
+    UsageError
+        When the column cannot be found, or a result column exists.
+    ModelError
+        When the model cannot be found or read.
+    """
+    frame = open_frame(table)
+    column = find_url_column(frame, options.column, looks_like_url=looks_like_url)
+    dropped = replaced_columns(frame.schema.names, options)
+    model = ClipModel.load(options)
+    rows, _ = _embed_rows(open_column(frame.column(column)), model, options, options.progress)
+    schema = result_schema(model.dim, options, provenance=provenance(model, options))
+    return frame.with_results(result_table(rows, schema), dropped=dropped)
+
+
+@takes_options(FileOptions)
+def embed_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
+    """Embed the column of image URLs of a table file, and write the table with the vectors to another file.
+
+    Rows are streamed: the file may be larger than memory. The output appears whole, at the end, or not at all.
+
+    Parameters
+    ----------
+    input, output
+        Paths of CSV or Parquet files, told apart by their endings.
+    **options
+        The fields of `FileOptions`: those of `embed_table`, ``limit``, ``max_failed``, ``restart``, ``quiet``.
+
+    Raises
+    ------
+    UsageError
+        Before any work: when a file, a column or an option is not as it must be.
+    ModelError
+        When the model cannot be found or read.
+    RunError
+        When the output cannot be written.
+    """
+    return run.embed_file(input, output, options)
+
+
+def _embed_rows(
+    column: Column, model: ClipModel, settings: Settings, progress: bool | OnProgress | None
+) -> tuple[list[Row], Report]:
+    report = Report()
+    with telling_progress(progress, len(column.cells)) as on_progress:
+        rows = list(embed_cells(column.cells, model, settings, report, on_progress))
+    return rows, report.end()
+
+
+def _vectors(rows: list[Row], dim: int) -> Vectors:
+    vectors = np.full((len(rows), dim), np.nan, dtype=np.float32)  # (N, D)
+    for vector, row in zip(vectors, rows, strict=True):
+        if row.vector is not None:
+            vector[:] = row.vector
+    return vectors

@@ -1,0 +1,93 @@
+"""Crops one by one to vectors one by one, by way of the model's batches.
+
+Batches are filled in order of arrival, in one event loop; the model runs in a thread of its own, so that the next
+batch fills meanwhile. The queue is bounded: who brings a crop to a full queue waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import numpy as np
+
+from pixvec.model import ClipModel
+from pixvec.report import Report
+from pixvec.values import Crop, Vector
+
+_LINGER_S = 0.5
+"""How long a part-filled batch waits for the next crop while some are still expected."""
+_QUEUED_BATCHES = 3
+
+_Item: TypeAlias = tuple[Crop, asyncio.Future[Vector]]
+
+
+class Batcher:
+    """Runs `model` over the crops that are put in; `run` must be running as a task of the same loop."""
+
+    def __init__(self, model: ClipModel, batch_size: int, report: Report) -> None:
+        self._model = model
+        self._batch_size = batch_size
+        self._report = report
+        self._queue: asyncio.Queue[_Item | None] = asyncio.Queue(_QUEUED_BATCHES * batch_size)
+        self._n_expected = 0
+
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Announce that a crop may come, so that a batch is worth waiting for."""
+        self._n_expected += 1
+        try:
+            yield
+        finally:
+            self._n_expected -= 1
+            if self._is_idle():
+                self._queue.put_nowait(None)  # wakes a batch that waits for more
+
+    async def put(self, crop: Crop) -> asyncio.Future[Vector]:
+        """Queue a crop, (S, S, 3), when there is room; its vector, (D,), comes with the future."""
+        vector = asyncio.get_running_loop().create_future()
+        await self._queue.put((crop, vector))
+        return vector
+
+    async def run(self) -> None:
+        """Embed what is put in, batch by batch, until cancelled."""
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, thread_name_prefix="pixvec-model") as thread:
+            while True:
+                batch = await self._next_batch()
+                await self._settle(batch, loop.run_in_executor(thread, self._embed, [crop for crop, _ in batch]))
+
+    def _embed(self, crops: list[Crop]) -> list[Vector]:
+        started = time.monotonic()
+        vectors = self._model.embed_crops(np.stack(crops))
+        self._report.model_busy += time.monotonic() - started
+        return list(vectors)
+
+    async def _next_batch(self) -> list[_Item]:
+        batch: list[_Item] = []
+        while len(batch) < self._batch_size and not (batch and self._is_idle()):
+            try:
+                async with asyncio.timeout(_LINGER_S if batch else None):
+                    item = await self._queue.get()
+            except TimeoutError:
+                break
+            if item is not None:
+                batch.append(item)
+        return batch
+
+    def _is_idle(self) -> bool:
+        return not self._n_expected and self._queue.empty()
+
+    async def _settle(self, batch: list[_Item], embedding: asyncio.Future[list[Vector]]) -> None:
+        try:
+            vectors = await embedding
+        except Exception as bug:  # noqa: BLE001 (it surfaces where the vectors are waited for)
+            for _, future in batch:
+                future.set_exception(bug)
+            return
+        for (_, future), vector in zip(batch, vectors, strict=True):
+            future.set_result(vector.copy())  # a view would keep the whole batch alive

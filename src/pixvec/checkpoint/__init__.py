@@ -1,0 +1,107 @@
+"""A model's name -> its files -> its config and weights.
+
+In: a Hugging Face repository id with optional ``@revision``, or a folder in the same format. Out: a `Checkpoint`,
+its weights mapped from the files. It must not know what is computed with them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from pixvec.checkpoint import folder as folders
+from pixvec.checkpoint.config import TextConfig, VisionConfig, read_towers
+from pixvec.checkpoint.fingerprint import hash_files
+from pixvec.checkpoint.processor import ProcessorConfig, read_processor
+from pixvec.checkpoint.weights import Weights
+from pixvec.errors import ModelError
+
+__all__ = ["Checkpoint", "ProcessorConfig", "TextConfig", "VisionConfig", "Weights", "load"]
+
+_REPOSITORY: Final = re.compile(r"(?P<id>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
+
+
+@dataclass(frozen=True)  # without slots: the hash of the weights is computed on first use and kept
+class Checkpoint:
+    """A CLIP model as its files hold it.
+
+    Parameters
+    ----------
+    name
+        What the caller asked for.
+    revision
+        The commit in the model's repository; None for a folder.
+    folder
+        Where the files lie.
+    vision, text
+        The two towers; `text` is None where the checkpoint embeds images only.
+    processor
+        How a picture becomes what the model takes.
+    tokenizer_files
+        ``tokenizer.json``, or ``vocab.json`` and ``merges.txt``, or nothing.
+    weights
+        The tensors, mapped from the files.
+    """
+
+    name: str
+    revision: str | None
+    folder: Path
+    vision: VisionConfig
+    text: TextConfig | None
+    processor: ProcessorConfig
+    tokenizer_files: tuple[Path, ...]
+    weights: Weights = field(repr=False, compare=False)
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """The SHA-256 of the weights in hex, which names the space that vectors lie in."""
+        return hash_files(self.weights.paths)
+
+
+def load(name: str) -> Checkpoint:
+    """Find a model by its name and open it.
+
+    Parameters
+    ----------
+    name
+        A folder (any that exists, or whatever starts with ``.``, ``~`` or ``/``), or a Hugging Face repository id
+        with optional ``@revision``.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be found or reached, or its files are not a CLIP checkpoint with a projection.
+    """
+    path = Path(name).expanduser() if name.startswith("~/") else Path(name)
+    if name and path.is_dir():
+        return _open(name, path, revision=None)
+    if not name or name[0] in ".~/":
+        raise ModelError(f"there is no folder {name!r}")
+    if (repository := _REPOSITORY.fullmatch(name)) is None:
+        raise ModelError(f"{name!r} is neither a folder nor a repository id such as openai/clip-vit-base-patch32")
+
+    from pixvec.checkpoint import hub  # noqa: PLC0415 (the hub's client is heavy, and a folder does without it)
+
+    snapshot = hub.locate(repository["id"], revision=repository["revision"] or "main")
+    return _open(name, snapshot, revision=snapshot.name)
+
+
+def _open(name: str, folder: Path, *, revision: str | None) -> Checkpoint:
+    vision, text = read_towers(folder)
+    processor = read_processor(folder, image_size=vision.image_size)
+    weights = Weights.open(folders.weight_files(folder))
+    if "visual_projection.weight" not in weights:
+        raise ModelError(f"{folder}: not a CLIP checkpoint with a projection: no tensor visual_projection.weight")
+    return Checkpoint(
+        name=name,
+        revision=revision,
+        folder=folder,
+        vision=vision,
+        text=text if "text_projection.weight" in weights else None,
+        processor=processor,
+        tokenizer_files=tuple(folder / file for file in folders.choose_tokenizer(folders.file_names(folder))),
+        weights=weights,
+    )

@@ -1,0 +1,87 @@
+"""The one import of OpenVINO: graphs go in, functions of arrays come out.
+
+Importing OpenVINO with its telemetry package at hand writes a client id into the home folder, starts a process and
+calls an analytics host. The import below makes that package look missing, which OpenVINO provides for, and puts
+things back as they were. This module must not know what a model is.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixvec.errors import UsageError
+
+_TELEMETRY = "openvino_telemetry"
+_telemetry = sys.modules.get(_TELEMETRY)
+sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+try:
+    import openvino as ov
+    from openvino import opset16 as ops
+finally:
+    del sys.modules[_TELEMETRY]
+    if _telemetry is not None:
+        sys.modules[_TELEMETRY] = _telemetry
+
+__all__ = ["Graph", "Node", "Precision", "Program", "compile_graph", "constant", "ops", "ov", "resolve_precision"]
+
+Graph: TypeAlias = ov.Model
+Node: TypeAlias = ov.Output
+Precision: TypeAlias = Literal["bf16", "fp32"]
+Program: TypeAlias = Callable[..., NDArray[np.float32]]
+
+_HINTS: dict[Precision, Any] = {"bf16": ov.Type.bf16, "fp32": ov.Type.f32}
+
+
+@cache
+def _core() -> ov.Core:
+    return ov.Core()
+
+
+def resolve_precision(wanted: Literal["auto", "bf16", "fp32"]) -> Precision:
+    """Choose the precision to compute in: bf16 where this processor computes in it, else fp32.
+
+    Raises
+    ------
+    UsageError
+        When bf16 is asked for and the processor lacks it.
+    """
+    if wanted == "fp32":
+        return "fp32"
+    has_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if wanted == "bf16" and not has_bf16:
+        raise UsageError("precision bf16: this processor does not compute in it; take auto or fp32")
+    return "bf16" if has_bf16 else "fp32"
+
+
+def constant(values: NDArray[Any]) -> Node:
+    """Put an array into a graph without a copy: it must outlive the graph and everything not yet compiled of it."""
+    return ops.constant(values, shared_memory=True).output(0)
+
+
+def compile_graph(graph: Graph, precision: Precision) -> Program:
+    """Compile `graph` for this processor.
+
+    The result may be called from several threads at once: each has an inference request of its own.
+    """
+    compiled = _core().compile_model(
+        graph,
+        "CPU",
+        # The latency hint with one stream gives each batch all cores; without the precision hint the engine chooses.
+        {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1},
+    )
+    local = threading.local()
+
+    def run(*inputs: NDArray[Any]) -> NDArray[np.float32]:
+        if not hasattr(local, "request"):
+            local.request = compiled.create_infer_request()
+        local.request.infer(list(inputs), share_inputs=True)
+        return np.array(local.request.get_output_tensor(0).data)
+
+    return run

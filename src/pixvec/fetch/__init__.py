@@ -1,0 +1,12 @@
+"""URL -> bytes: one pooled client that asks politely, in bounded memory, and dials no address that it must not.
+
+A cell's text goes into `parse`, a `URL` into `Fetcher.fetch`; bytes or a `FetchError` come out. Nothing here knows what
+a picture is, nor what a row is.
+"""
+
+from pixvec.fetch.address import parse_allowed
+from pixvec.fetch.client import Fetched, Fetcher
+from pixvec.fetch.options import FetchOptions
+from pixvec.fetch.url import URL, looks_like_url, parse
+
+__all__ = ["URL", "FetchOptions", "Fetched", "Fetcher", "looks_like_url", "parse", "parse_allowed"]

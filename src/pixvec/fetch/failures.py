@@ -1,0 +1,60 @@
+"""What aiohttp, ssl and the system raise -> a `FetchError`: the only place that knows their classes.
+
+What is not in the table is nobody's failure but a bug, and is raised as it came.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from typing import Final
+
+import aiohttp
+
+from pixvec.errors import FetchError
+from pixvec.fetch.address import AddressBlockedError
+
+_TABLE: Final[tuple[tuple[type[Exception], str, str], ...]] = (
+    # The first that fits counts: classes stand before their bases.
+    (aiohttp.ClientConnectorDNSError, "dns_error", "the name could not be looked up"),
+    (aiohttp.ClientSSLError, "tls_error", "no secure connection"),
+    (aiohttp.ServerFingerprintMismatch, "tls_error", "no secure connection"),
+    (ssl.SSLError, "tls_error", "no secure connection"),
+    (aiohttp.ConnectionTimeoutError, "timeout", "no connection in time"),
+    (TimeoutError, "timeout", "no complete answer in time"),
+    (aiohttp.ClientPayloadError, "truncated_body", "the body ended before it was complete"),
+    (aiohttp.ClientResponseError, "bad_response", "what the server sent is no valid HTTP"),
+    (aiohttp.InvalidURL, "invalid_url", "the HTTP client cannot send it"),
+    (aiohttp.ClientConnectionError, "connect_error", "the connection could not be made or broke"),
+    (ConnectionError, "connect_error", "the connection broke"),
+)
+_UNKNOWN_NAME: Final = frozenset(
+    getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if hasattr(socket, name)
+)
+
+
+def as_fetch_error(error: Exception) -> FetchError | None:
+    """Say what an exception of the HTTP client means for a row; None for one that nobody foresaw."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, FetchError):
+        return cause
+    if isinstance(cause, AddressBlockedError):
+        return FetchError("address_blocked", f"{cause.rule}; --allow-private or --allow-address may open it")
+    if isinstance(cause, socket.gaierror) and cause.errno in _UNKNOWN_NAME:
+        return FetchError("host_not_found", "no such host")
+    for kind, code, sentence in _TABLE:
+        if isinstance(error, kind):
+            return FetchError(code, sentence + _reason(cause))
+    return None
+
+
+def _reason(cause: BaseException) -> str:
+    """Quote only what cannot hold an address, a query or a server's own words."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f" ({cause.verify_message})"
+    if isinstance(cause, ssl.SSLError):
+        return f" ({cause.reason})"
+    if isinstance(cause, socket.gaierror):
+        return f" ({cause.strerror})"
+    return f" ({os.strerror(cause.errno)})" if isinstance(cause, OSError) and cause.errno else ""

@@ -1,0 +1,84 @@
+"""An event loop in a thread of its own, so that synchronous callers can drive coroutines from anywhere.
+
+A notebook's running loop, a script without a main guard and a thread are all the same to it. The thread, its tasks
+and what they hold end with the ``with`` block, also when the block ends with an error or an interrupt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import threading
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Generic, Self, TypeVar
+
+Resource = TypeVar("Resource")
+Result = TypeVar("Result")
+
+
+class LoopThread(Generic[Resource]):
+    """Holds an async resource open in a loop of its own, as `resource`, and runs coroutines beside it.
+
+    Parameters
+    ----------
+    manager
+        Entered in the thread before the block begins, left in the thread after all coroutines have been cancelled.
+    """
+
+    resource: Resource
+
+    def __init__(self, manager: AbstractAsyncContextManager[Resource]) -> None:
+        self._manager = manager
+        self._loop = asyncio.new_event_loop()
+        self._closing = asyncio.Event()
+        self._ready: concurrent.futures.Future[Resource] = concurrent.futures.Future()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="pixvec-loop")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            self.resource = self._ready.result()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop()
+        if self._error:
+            raise self._error
+
+    def submit(self, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
+        """Start a coroutine in the loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._hold())
+        except BaseException as error:  # noqa: BLE001 (it is raised in the thread that waits)
+            if self._ready.done():
+                self._error = error
+            else:
+                self._ready.set_exception(error)
+
+    async def _hold(self) -> None:
+        async with self._manager as resource:
+            self._ready.set_result(resource)
+            await self._closing.wait()
+            await _cancel_others()
+
+    def _stop(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed when it broke by itself
+            self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

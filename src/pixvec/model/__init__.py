@@ -1,0 +1,134 @@
+"""Crops and texts to embeddings: CLIP's two towers, compiled for the batch shapes that come.
+
+In: crops (N, S, S, 3) uint8, or texts. Out: embeddings (N, D) float32, unit length when asked. Which bits a picture
+gives depends on nothing but the picture: not on its batch, its place in it, or the number of threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixvec.checkpoint import Checkpoint, load
+from pixvec.engine import Graph, Precision, Program, compile_graph, resolve_precision
+from pixvec.errors import ModelError
+from pixvec.model.tokenizer import ClipTokenizer
+from pixvec.model.towers import image_tower, text_tower
+from pixvec.options import option
+from pixvec.values import Crops, Vectors
+
+_SMALL_BATCH = 8
+"""The shape between one and `batch_size`: large enough for most of the engine's speed, small enough for remainders."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which model, and how it computes."""
+
+    model: str = option("openai/clip-vit-base-patch32", "a Hugging Face repository id[@revision], or a folder")
+    precision: Literal["auto", "bf16", "fp32"] = option("auto", "auto: bf16 where the processor computes in it")
+    normalize: bool = option(True, "vectors of length 1")
+    batch_size: int = option(32, "pictures in one step of the model", minimum=1)
+
+
+class ClipModel:
+    """A checkpoint's two towers, ready to run; may be used from several threads.
+
+    Parameters
+    ----------
+    checkpoint
+        Where config and weights come from; its files stay mapped as long as the model lives.
+    options
+        Precision, normalization and batch size.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, options: ModelOptions) -> None:
+        self.checkpoint = checkpoint
+        self.dim = checkpoint.vision.projection_dim
+        self.image_size = checkpoint.vision.image_size
+        self.precision: Precision = resolve_precision(options.precision)
+        self._options = options
+        self._image_tower = self._tower(partial(image_tower, checkpoint))
+
+    @classmethod
+    def load(cls, options: ModelOptions) -> Self:
+        """Find, map and build the model that `options` name.
+
+        Raises
+        ------
+        ModelError
+            When it cannot be found or read.
+        """
+        return cls(load(options.model), options)
+
+    def embed_crops(self, crops: Crops) -> Vectors:
+        """Embed crops, (N, S, S, 3) uint8: (N, D) float32."""
+        return self._finish(self._image_tower(crops))
+
+    def embed_texts(self, texts: list[str]) -> Vectors:
+        """Embed texts, cut at the model's length: (N, D) float32.
+
+        Raises
+        ------
+        ModelError
+            When the checkpoint has no text tower or no tokenizer.
+        """
+        tokenizer, tower = self._text
+        return self._finish(tower(*tokenizer(texts)))
+
+    @cached_property
+    def _text(self) -> tuple[ClipTokenizer, _Tower]:
+        config = self.checkpoint.text
+        if config is None:
+            raise ModelError(f"{self.checkpoint.name} has no text tower: it embeds images only")
+        return ClipTokenizer(self.checkpoint, config), self._tower(partial(text_tower, self.checkpoint, config))
+
+    def _tower(self, build: Callable[[int], Graph]) -> _Tower:
+        return _Tower(build, self.dim, self.precision, self._options.batch_size)
+
+    def _finish(self, vectors: Vectors) -> Vectors:
+        return l2_normalize(vectors) if self._options.normalize else vectors
+
+
+class _Tower:
+    """A graph for each batch shape, built and compiled when the shape first comes."""
+
+    def __init__(self, build: Callable[[int], Graph], dim: int, precision: Precision, batch_size: int) -> None:
+        self._build = build
+        self._dim = dim
+        self._precision = precision
+        self._shapes = sorted({1, min(_SMALL_BATCH, batch_size), batch_size}, reverse=True)
+        self._programs: dict[int, Program] = {}
+        self._compiling = threading.Lock()
+
+    def __call__(self, *inputs: NDArray[Any]) -> Vectors:
+        vectors = np.empty((len(inputs[0]), self._dim), dtype=np.float32)
+        for batch in self._batches(len(vectors)):
+            vectors[batch] = self._program(batch.stop - batch.start)(*(array[batch] for array in inputs))
+        return vectors
+
+    def _batches(self, n: int) -> Iterator[slice]:
+        """Cut n rows into the largest shapes that fit, so that no row is computed for nothing."""
+        start = 0
+        while start < n:
+            size = next(shape for shape in self._shapes if shape <= n - start)
+            yield slice(start, start + size)
+            start += size
+
+    def _program(self, size: int) -> Program:
+        with self._compiling:
+            if size not in self._programs:
+                self._programs[size] = compile_graph(self._build(size), self._precision)
+            return self._programs[size]
+
+
+def l2_normalize(vectors: Vectors) -> Vectors:
+    """Scale each row of (N, D) to length 1; a zero row stays zero."""
+    lengths = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=1, keepdims=True))  # (N, 1)
+    return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)

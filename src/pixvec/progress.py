@@ -1,0 +1,51 @@
+"""Progress of a call, told while it runs: a bar on a terminal or in a notebook, plain lines elsewhere if wanted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from tqdm import tqdm
+
+from pixvec.report import Report, most_common
+
+OnProgress: TypeAlias = Callable[[Report], None]
+
+_BAR_DELAY_S = 2.0
+
+
+class _Bar(tqdm):
+    monitor_interval = 0  # tqdm's monitor is a thread that would outlive the call
+
+
+@contextmanager
+def telling_progress(wanted: bool | OnProgress | None, n_rows: int | None) -> Iterator[OnProgress | None]:
+    """Give what a call tells its report to, five times a second.
+
+    Parameters
+    ----------
+    wanted
+        True for a bar, False for nothing, None for a bar where a person watches, or a function of the caller's.
+    n_rows
+        How many rows will come; None where that is not known.
+    """
+    if wanted is False or (wanted is None and not _is_watched()):
+        yield None
+    elif callable(wanted):
+        yield wanted
+    else:
+        with _Bar(total=n_rows, unit=" rows", delay=_BAR_DELAY_S, miniters=1, dynamic_ncols=True) as bar:
+            yield lambda report: _move(bar, report)
+
+
+def _move(bar: tqdm, report: Report) -> None:
+    bar.set_postfix_str(most_common(report.failures, 3), refresh=False)
+    bar.update(report.n_rows - bar.n)
+
+
+def _is_watched() -> bool:
+    shell = sys.modules.get("IPython")
+    in_notebook = shell is not None and "IPKernelApp" in getattr(shell.get_ipython(), "config", {})
+    return in_notebook or sys.stderr.isatty()

@@ -1,0 +1,85 @@
+"""What a call did: rows, vectors, failures by cause, where the time went. Counts go in, a text for people comes out."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Self
+
+from pixvec.values import Row
+
+_BUSY_SHARE = 0.5
+"""A stage that was busy for less than this share of the time held nobody up."""
+
+
+@dataclass(slots=True)
+class Report:
+    """The counts of one call; they grow while it runs."""
+
+    n_rows: int = 0
+    n_vectors: int = 0
+    n_repeats: int = 0
+    n_bytes: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    failed_hosts: Counter[str] = field(default_factory=Counter)
+    decode_busy: float = 0.0
+    """Seconds of decoding, divided by the number of decode threads."""
+    model_busy: float = 0.0
+    """Seconds the model ran."""
+    started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+
+    @property
+    def n_failed(self) -> int:
+        """How many rows have no vector."""
+        return self.n_rows - self.n_vectors
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start, or from start to end."""
+        return (self.ended or time.monotonic()) - self.started
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows decided in a second."""
+        return self.n_rows / max(self.seconds, 1e-9)
+
+    @property
+    def bottleneck(self) -> str:
+        """The stage that set the pace: model, decode or fetch."""
+        name, busy = max(("model", self.model_busy), ("decode", self.decode_busy), key=lambda stage: stage[1])
+        return name if busy > _BUSY_SHARE * self.seconds else "fetch"
+
+    def end(self) -> Self:
+        """Stop the clock."""
+        self.ended = time.monotonic()
+        return self
+
+    def count(self, row: Row, host: str | None) -> None:
+        """Count one decided row."""
+        self.n_rows += 1
+        if row.error is None:
+            self.n_vectors += 1
+            return
+        self.failures[row.error] += 1
+        if host:
+            self.failed_hosts[host] += 1
+
+    def __str__(self) -> str:
+        """Say it for a person, in a few lines."""
+        lines = [
+            f"{self.n_rows:,} rows: {self.n_vectors:,} vectors, {self.n_failed:,} without",
+            f"failures: {most_common(self.failures)}" if self.failures else "",
+            f"failed at: {most_common(self.failed_hosts)}" if self.failed_hosts else "",
+            f"{self.seconds:.1f} s, {self.rows_per_second:.1f} rows/s, bottleneck: {self.bottleneck}",
+            f"{self.n_bytes / 1e6:,.1f} MB fetched, {self.n_repeats:,} repeats saved",
+        ]
+        return "\n".join(filter(None, lines))
+
+
+def most_common(counts: Counter[str], most: int = 8) -> str:
+    """List names with their counts, the highest first; equal ones by name, since arrival has no order of its own."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{name} {n:,}" for name, n in ranked[:most]]
+    return ", ".join([*named, f"and {len(ranked) - most:,} more"] if len(ranked) > most else named)

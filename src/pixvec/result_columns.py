@@ -1,0 +1,115 @@
+"""Rows in, the four result columns out, as Arrow: vector, reason, sentence, image facts.
+
+Every table and frame takes its new columns from here, so that a format only has to know Arrow. What the vectors were
+made with (the provenance) travels in the vector field's metadata. Knows neither formats nor how rows come about.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixvec.errors import UsageError
+from pixvec.options import option
+from pixvec.values import ImageFacts, Row, Vectors
+
+PROVENANCE_KEY: Final = b"pixvec"
+IMAGE_TYPE: Final = pa.struct(
+    {
+        "sha256": pa.binary(32),
+        "format": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "frames": pa.int32(),
+        "n_bytes": pa.int64(),
+        "final_url": pa.string(),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultOptions:
+    """What the new columns are called, and which of them are written."""
+
+    output_column: str = option("embedding", "name of the vector's column; _error, _detail and _image are added to it")
+    replace_column: bool = option(False, "drop result columns that the table already has, instead of stopping")
+    image_info: bool = option(True, "write the column that says what picture was embedded")
+
+
+def result_names(output_column: str) -> tuple[str, str, str, str]:
+    """Name the columns of vector, error, detail and image after the vector's."""
+    return output_column, f"{output_column}_error", f"{output_column}_detail", f"{output_column}_image"
+
+
+def replaced_columns(existing: Iterable[str], options: ResultOptions) -> list[str]:
+    """Name the columns that the result columns take the place of.
+
+    Raises
+    ------
+    UsageError
+        If there are any and `replace_column` was not asked for.
+    """
+    new = result_names(options.output_column)
+    clashes = [name for name in existing if name in new]
+    if clashes and not options.replace_column:
+        raise UsageError(
+            f"the table already has {', '.join(map(repr, clashes))}: "
+            "write to other columns with --output-column, or replace these with --replace-column"
+        )
+    return clashes
+
+
+def result_schema(dim: int, options: ResultOptions, *, provenance: Mapping[str, Any]) -> pa.Schema:
+    """Describe the result columns for vectors of `dim` numbers; `provenance` must be JSON-able."""
+    vector, error, detail, image = result_names(options.output_column)
+    metadata = {PROVENANCE_KEY: json.dumps(dict(provenance), sort_keys=True)}
+    fields = [
+        pa.field(vector, pa.list_(pa.float32(), dim), metadata=metadata),
+        pa.field(error, pa.string()),
+        pa.field(detail, pa.string()),
+    ]
+    return pa.schema([*fields, pa.field(image, IMAGE_TYPE)] if options.image_info else fields)
+
+
+def read_provenance(schema: pa.Schema, column: str) -> dict[str, Any] | None:
+    """Read what the vectors of `column` were made with; None where nobody wrote it down."""
+    metadata = schema.field(column).metadata or {}
+    return json.loads(metadata[PROVENANCE_KEY]) if PROVENANCE_KEY in metadata else None
+
+
+def result_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    """Build the result columns of consecutive rows, in the types of a `result_schema`."""
+    columns = [
+        _vector_array(rows, schema.types[0].list_size),
+        pa.array([row.error for row in rows], pa.string()),
+        pa.array([row.detail for row in rows], pa.string()),
+        pa.array([_image_struct(row.image) for row in rows], IMAGE_TYPE),
+    ]
+    return pa.Table.from_arrays(columns[: len(schema)], schema=schema)
+
+
+def read_vectors(column: pa.ChunkedArray) -> Vectors:
+    """Read a vector column as one array, (N, D) float32, with NaN where a row is null."""
+    dim = column.type.list_size
+    vectors = np.full((len(column), dim), np.nan, np.float32)  # (N, D)
+    vectors[column.is_valid().to_numpy()] = pc.list_flatten(column).to_numpy().reshape(-1, dim)
+    return vectors
+
+
+def _vector_array(rows: Sequence[Row], dim: int) -> pa.FixedSizeListArray:
+    missing = np.array([row.vector is None for row in rows], bool)  # (N,)
+    vectors = np.zeros((len(rows), dim), np.float32)  # (N, D)
+    if not missing.all():
+        vectors[~missing] = np.stack([row.vector for row in rows if row.vector is not None])
+    flat = pa.array(vectors.reshape(-1))  # (N * D,)
+    return pa.FixedSizeListArray.from_arrays(flat, dim, mask=pa.array(missing))
+
+
+def _image_struct(image: ImageFacts | None) -> dict[str, Any] | None:
+    return None if image is None else {name: getattr(image, name) for name in IMAGE_TYPE.names}

@@ -1,0 +1,116 @@
+"""A table file in, the same table with result columns out, streamed: the output appears whole or not at all.
+
+Chunks are read as far ahead as the pipeline takes cells, and written as soon as their last row is decided.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from pixvec.columns import open_column
+from pixvec.errors import UsageError
+from pixvec.fetch import looks_like_url
+from pixvec.model import ClipModel
+from pixvec.options import option
+from pixvec.pipeline import embed_cells
+from pixvec.progress import OnProgress, telling_progress
+from pixvec.provenance import provenance
+from pixvec.report import Report
+from pixvec.result_columns import ResultOptions, replaced_columns, result_schema, result_table
+from pixvec.run.replace import replacing
+from pixvec.settings import Settings
+from pixvec.table import Chunk, TableReader, check_output, create_table, find_url_column, open_table
+from pixvec.values import Row
+
+StrPath: TypeAlias = str | os.PathLike[str]
+
+_CHUNK_ROWS = 512
+_COUNT_OR_SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions(Settings, ResultOptions):
+    """How a table is embedded: where its URLs are, and what the new columns are."""
+
+    column: str | None = option(None, "the column of URLs; found by its cells when not given")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(TableOptions):
+    """How a table file is embedded."""
+
+    limit: int | None = option(None, "embed only this many rows, the first ones", minimum=0)
+    max_failed: str | None = option(None, "how many rows may fail before the exit status is 3: 100, or 5%")
+    restart: bool = option(False, "replace an output that exists, once the new one is whole")
+    quiet: bool = option(False, "no progress and no summary")
+    progress: bool | OnProgress | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.max_failed_rows(0)
+
+    def max_failed_rows(self, n_rows: int) -> float:
+        """Count how many of `n_rows` rows may fail."""
+        if self.max_failed is None:
+            return math.inf
+        match = _COUNT_OR_SHARE.fullmatch(self.max_failed)
+        if not match:
+            raise UsageError(f"max_failed={self.max_failed!r}: expected a number of rows, as 100, or a share, as 5%")
+        return float(match[1]) / 100 * n_rows if match[2] else float(match[1])
+
+
+def embed_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
+    """Embed a column of a table file."""
+    output = Path(output)
+    check_output(input, output)
+    source = open_table(input)
+    column = find_url_column(source, options.column, looks_like_url=looks_like_url)
+    dropped = replaced_columns(source.schema.names, options)
+    with replacing(output, restart=options.restart) as unfinished:
+        model = ClipModel.load(options)
+        report = Report()
+        results = result_schema(model.dim, options, provenance=provenance(model, options))
+        with create_table(unfinished, source, results, ending=output.suffix, dropped=dropped) as writer:
+            for chunk, rows in _embed_chunks(source, column, model, options, report):
+                writer.write(chunk, result_table(rows, results))
+    return report.end()
+
+
+def _embed_chunks(
+    source: TableReader, column: str, model: ClipModel, options: FileOptions, report: Report
+) -> Iterator[tuple[Chunk, list[Row]]]:
+    chunks: deque[Chunk] = deque()
+
+    def cells() -> Iterator[object]:
+        for chunk in _first_rows(source.chunks(_CHUNK_ROWS), options.limit):
+            chunks.append(chunk)
+            yield from open_column(chunk.table.column(column).to_pylist()).cells
+
+    wanted = False if options.quiet else options.progress
+    with (
+        telling_progress(wanted, source.n_rows) as on_progress,
+        closing(embed_cells(cells(), model, options, report, on_progress)) as rows,
+    ):
+        decided: list[Row] = []
+        for row in rows:
+            decided.append(row)
+            if len(decided) == chunks[0].table.num_rows:
+                yield chunks.popleft(), decided
+                decided = []
+
+
+def _first_rows(chunks: Iterator[Chunk], limit: int | None) -> Iterator[Chunk]:
+    n_left = math.inf if limit is None else limit
+    for chunk in chunks:
+        if n_left <= 0:
+            return
+        yield chunk if chunk.table.num_rows <= n_left else chunk.head(int(n_left))
+        n_left -= chunk.table.num_rows

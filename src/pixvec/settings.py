@@ -1,0 +1,35 @@
+"""Everything that decides what a row comes to, in one frozen object: the options of all stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pixvec.decode import DecodeOptions
+from pixvec.engine import Precision
+from pixvec.fetch import FetchOptions
+from pixvec.model import ModelOptions
+from pixvec.options import check_options
+
+
+# Not slotted: slotted classes cannot be inherited side by side.
+@dataclass(frozen=True, kw_only=True)
+class Settings(FetchOptions, DecodeOptions, ModelOptions):
+    """The options of model, decode and fetch; each stage reads its own part.
+
+    Raises
+    ------
+    UsageError
+        For a value that an option cannot take.
+    """
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        super().__post_init__()
+
+
+def resolve_decode(settings: Settings, precision: Precision) -> Literal["scaled", "full", "reference"]:
+    """Say how pictures are decoded: ``auto`` is scaled, unless the precision makes every pixel count."""
+    if settings.decode == "auto":
+        return "full" if precision == "fp32" else "scaled"
+    return settings.decode

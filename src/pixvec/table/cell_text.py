@@ -1,0 +1,64 @@
+"""An Arrow column in, the text of its cells out, for formats that hold nothing but text.
+
+Lists and structs become JSON, bytes become hex, a null stays null; text stays text; the rest reads as Arrow prints it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+TEXT: Final = pa.large_string()  # a chunk of vectors as text can pass the 2 GiB that `string` holds
+
+
+def is_text(type_: pa.DataType) -> bool:
+    """Tell whether a column of this type holds text, dictionaries of text included."""
+    return _value_type(type_) in {pa.string(), pa.large_string(), pa.string_view()}
+
+
+def cell_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Write each cell as text."""
+    if _is_vectors(column):
+        return _vector_texts(column)
+    if _is_printed(column.type):
+        return pc.cast(column, TEXT)
+    return pa.chunked_array([pa.array(map(_text, column.to_pylist()), TEXT)])
+
+
+def _is_printed(type_: pa.DataType) -> bool:
+    kinds = (is_text, pa.types.is_primitive, pa.types.is_decimal, pa.types.is_null)
+    return any(is_kind(_value_type(type_)) for is_kind in kinds)
+
+
+def _value_type(type_: pa.DataType) -> pa.DataType:
+    return type_.value_type if pa.types.is_dictionary(type_) else type_
+
+
+def _is_vectors(column: pa.ChunkedArray) -> bool:
+    if not pa.types.is_fixed_size_list(column.type) or column.type.value_type != pa.float32():
+        return False
+    finite = pc.all(pc.is_finite(pc.list_flatten(column)), skip_nulls=False)
+    return finite.as_py() is True  # JSON has no word for the others
+
+
+def _vector_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    # Arrow prints a float32 with the fewest digits that read back as the same number.
+    numbers = pc.cast(column, pa.list_(TEXT))
+    return pc.binary_join_element_wise(_scalar("["), pc.binary_join(numbers, _scalar(",")), _scalar("]"), _scalar(""))
+
+
+def _text(cell: Any) -> str | None:
+    if cell is None:
+        return None
+    return json.dumps(cell, default=_plain, ensure_ascii=False) if isinstance(cell, list | dict) else _plain(cell)
+
+
+def _plain(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _scalar(text: str) -> pa.Scalar:
+    return pa.scalar(text, TEXT)

@@ -1,0 +1,114 @@
+"""What every kind of table has in common: it is read in chunks of rows, and written in the same chunks.
+
+A reader can be read again from its start at any time; a writer takes each chunk of its source in order, together with
+the result columns of those rows.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, Self
+
+import pyarrow as pa
+
+from pixvec.errors import RunError
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive rows of a table.
+
+    Parameters
+    ----------
+    table
+        The rows' columns, in the table's order.
+    """
+
+    table: pa.Table
+
+    def head(self, n_rows: int) -> Self:
+        """Keep the first rows only."""
+        return replace(self, table=self.table.slice(0, n_rows))
+
+
+class TableReader(Protocol):
+    """A table that can be read in chunks, as often as one likes."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns and their types."""
+
+    @property
+    def n_rows(self) -> int | None:
+        """How many rows there are; None where that takes reading them all."""
+
+    def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
+        """Read chunks of exactly `n_rows` rows (the last may have fewer) without ever holding the whole table.
+
+        Chunks for a writer hold every column; with `columns`, only those are decoded.
+        """
+
+
+class TableWriter(ABC):
+    """A table in the making: the chunks of one source, each with its result columns.
+
+    Parameters
+    ----------
+    path
+        What is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, chunk: Chunk, results: pa.Table) -> None:
+        """Append a chunk of the source and the result columns of the same rows.
+
+        Raises
+        ------
+        RunError
+            When the file system refuses.
+        """
+        with reporting_write_errors(self._path):
+            self._append(chunk, results)
+
+    def close(self) -> None:
+        """Write what is left and close the file.
+
+        Raises
+        ------
+        RunError
+            When the file system refuses.
+        """
+        with reporting_write_errors(self._path):
+            self._finish()
+
+    @abstractmethod
+    def _append(self, chunk: Chunk, results: pa.Table) -> None: ...
+
+    @abstractmethod
+    def _finish(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+@contextmanager
+def reporting_write_errors(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into one line that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path.name} cannot be written: {error.strerror or error}") from error
+
+
+def kept_indices(schema: pa.Schema, dropped: Collection[str]) -> list[int]:
+    """Find the places of the columns that stay; names may repeat, so columns go by place."""
+    return [index for index, name in enumerate(schema.names) if name not in dropped]

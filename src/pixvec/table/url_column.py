@@ -1,0 +1,77 @@
+"""Which column of a table holds the URLs, where the caller doesn't say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Final
+
+from pixvec.errors import UsageError
+from pixvec.table.cell_text import is_text
+from pixvec.table.chunk import TableReader
+
+N_SAMPLED_CELLS: Final = 1_000
+MIN_URL_SHARE: Final = 0.8
+# A column that is nearly always empty must not cost a look at the whole of a large table.
+MAX_SAMPLED_CHUNKS: Final = 100
+USUAL_NAMES: Final = frozenset(
+    {
+        *("image_url", "image", "img_url", "img", "photo_url", "photo"),
+        *("picture_url", "picture", "thumbnail", "src"),
+    }
+)
+
+
+def find_url_column(table: TableReader, name: str | None = None, *, looks_like_url: Callable[[str], bool]) -> str:
+    """Find the column of URLs: `name` if it is given, else the one whose first cells say so.
+
+    Raises
+    ------
+    UsageError
+        If there is no such column, or more than one.
+    """
+    found = _find_by_cells(table, looks_like_url) if name is None else name
+    n_found = table.schema.names.count(found)
+    if n_found == 0:
+        raise UsageError(f"there is no column {found!r}; the columns are: {_listed(table.schema.names)}")
+    if n_found > 1:
+        raise UsageError(f"{n_found} columns are called {found!r}: rename all but the one with the URLs")
+    return found
+
+
+def _find_by_cells(table: TableReader, looks_like_url: Callable[[str], bool]) -> str:
+    text_names: list[str] = [field.name for field in table.schema if is_text(field.type)]
+    samples = _sample(table, text_names)
+    # A table without cells still has its names.
+    candidates = [
+        name
+        for name, sample in zip(text_names, samples, strict=True)
+        if _are_urls(sample, looks_like_url) or (not any(samples) and name.lower() in USUAL_NAMES)
+    ]
+    usual = [name for name in candidates if name.lower() in USUAL_NAMES]
+    for choice in (candidates, usual):
+        if len(choice) == 1:
+            return choice[0]
+    if candidates:
+        raise UsageError(f"several columns hold URLs: {_listed(candidates)}; choose one with -c (column=)")
+    raise UsageError(f"no column holds URLs: {_listed(table.schema.names)}; name it with -c (column=)")
+
+
+def _sample(table: TableReader, names: list[str]) -> list[list[str]]:
+    """Read the first cells that are not empty of each text column."""
+    samples: list[list[str]] = [[] for _ in names]
+    for chunk in islice(table.chunks(N_SAMPLED_CELLS, columns=names), MAX_SAMPLED_CHUNKS):
+        text_columns = [column for column in chunk.table.columns if is_text(column.type)]
+        for sample, column in zip(samples, text_columns, strict=True):
+            sample.extend(filter(None, column.to_pylist()))
+        if all(len(sample) >= N_SAMPLED_CELLS for sample in samples):
+            break
+    return [sample[:N_SAMPLED_CELLS] for sample in samples]
+
+
+def _are_urls(sample: list[str], looks_like_url: Callable[[str], bool]) -> bool:
+    return bool(sample) and sum(map(looks_like_url, sample)) >= MIN_URL_SHARE * len(sample)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))

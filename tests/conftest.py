@@ -1,0 +1,23 @@
+"""What most tests stand on: a tiny checkpoint, and a local server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pixvec.testing.checkpoints import make_checkpoint
+from pixvec.testing.server import ImageServer
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny checkpoint of random weights."""
+    return str(make_checkpoint(tmp_path_factory.mktemp("checkpoint")))
+
+
+@pytest.fixture
+def server() -> Iterator[ImageServer]:
+    """A local image server."""
+    with ImageServer() as server:
+        yield server

@@ -1,0 +1,173 @@
+"""Columns, tables and files in; the same with vectors out."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import pixvec
+from pixvec.result_columns import read_provenance
+from pixvec.testing.images import image_bytes
+from pixvec.testing.server import ImageServer
+
+COLUMNS = ["title", "image_url", "embedding", "embedding_error", "embedding_detail", "embedding_image"]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[ImageServer]:
+    with ImageServer() as server:
+        for seed in range(4):
+            server.add(f"/{seed}.jpg", body=image_bytes(seed=seed))
+        yield server
+
+
+@pytest.fixture
+def urls(site: ImageServer) -> list[str | None]:
+    """Two pictures, a dead link, nothing, and a picture."""
+    return [site.url("/0.jpg"), site.url("/1.jpg"), site.url("/dead.jpg"), None, site.url("/3.jpg")]
+
+
+@pytest.fixture
+def options(checkpoint: str, site: ImageServer) -> dict[str, Any]:
+    return {"model": checkpoint, "allow_address": (site.address,)}
+
+
+@pytest.fixture
+def frame(urls: list[str | None]) -> pd.DataFrame:
+    return pd.DataFrame({"title": list("abcde"), "image_url": urls}, index=[10, 20, 30, 40, 50])
+
+
+def test_a_list_gives_a_list(urls: list[str | None], options: dict[str, Any]) -> None:
+    with pytest.warns(pixvec.PixvecWarning, match=r"2 of 5 rows have no vector \(http_404 1, null_input 1\)"):
+        vectors = pixvec.embed_images(urls, **options)
+    assert [None if vector is None else (vector.shape, vector.dtype) for vector in vectors] == [
+        *([((32,), np.float32)] * 2),
+        *([None] * 2),
+        ((32,), np.float32),
+    ]
+
+
+def test_an_array_gives_an_array(urls: list[str | None], options: dict[str, Any]) -> None:
+    with pytest.warns(pixvec.PixvecWarning):
+        vectors = pixvec.embed_images(np.array(urls, dtype=object), **options)
+    assert (vectors.shape, vectors.dtype) == ((5, 32), np.float32)
+    assert np.isnan(vectors).all(axis=1).tolist() == [False, False, True, True, False]
+    assert np.allclose(np.linalg.norm(vectors[[0, 1, 4]], axis=1), 1, atol=1e-6)
+
+
+def test_a_series_gives_a_series(frame: pd.DataFrame, options: dict[str, Any]) -> None:
+    with pytest.warns(pixvec.PixvecWarning):
+        vectors = pixvec.embed_images(frame["image_url"], **options)
+    assert vectors.index.tolist() == [10, 20, 30, 40, 50]
+    assert [vector is None for vector in vectors] == [False, False, True, True, False]
+
+
+def test_nothing_is_warned_of_when_nothing_failed(urls: list[str | None], options: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pixvec.embed_images(urls[:2], **options)
+
+
+def test_a_frame_gives_a_frame(frame: pd.DataFrame, options: dict[str, Any]) -> None:
+    table = pixvec.embed_table(frame, **options)
+    assert table.columns.tolist() == COLUMNS
+    assert table.index.tolist() == frame.index.tolist()
+    assert table["embedding_error"].tolist() == [None, None, "http_404", "null_input", None]
+    assert table["embedding_image"][10]["format"] == "JPEG"
+    assert frame.columns.tolist() == COLUMNS[:2]
+
+
+def test_an_arrow_table_gives_an_arrow_table(frame: pd.DataFrame, options: dict[str, Any]) -> None:
+    table = pixvec.embed_table(pa.Table.from_pandas(frame, preserve_index=False), normalize=False, **options)
+    assert table.column_names == COLUMNS
+    assert table.schema.field("embedding").type == pa.list_(pa.float32(), 32)
+    provenance = read_provenance(table.schema, "embedding")
+    assert provenance is not None
+    assert (provenance["model"], provenance["normalize"], provenance["dim"]) == (options["model"], False, 32)
+    assert len(provenance["weights_sha256"]) == 64
+
+
+def test_every_face_gives_the_same_bits(
+    frame: pd.DataFrame, urls: list[str | None], options: dict[str, Any], tmp_path: Path
+) -> None:
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    pixvec.embed_file(tmp_path / "in.csv", tmp_path / "out.parquet", **options)
+    from_file = pq.read_table(tmp_path / "out.parquet")["embedding"].to_pylist()
+    from_table = pixvec.embed_table(frame, **options)["embedding"]
+    with pixvec.Embedder(**options) as embedder:
+        from_embedder = embedder.embed(urls).vectors
+    for one, two, three in zip(from_file, from_table, from_embedder, strict=True):
+        assert (one is None) == (two is None) == np.isnan(three).all()
+        assert one is None or np.array(one, dtype=np.float32).tobytes() == two.tobytes() == three.tobytes()
+
+
+def test_an_embedder_tells_what_each_row_came_to(urls: list[str | None], options: dict[str, Any]) -> None:
+    column = pixvec.Embedder(**options).embed(urls)
+    assert column.errors == [None, None, "http_404", "null_input", None]
+    assert [facts and facts.width for facts in column.images] == [320, 320, None, None, 320]
+    assert [detail is None for detail in column.details] == [True, True, False, False, True]
+    assert column.summary().startswith("5 rows: 3 vectors, 2 without\nfailures: http_404 1, null_input 1\n")
+
+
+def test_texts_share_the_space_of_images(options: dict[str, Any]) -> None:
+    with pixvec.Embedder(**options) as embedder:
+        texts = embedder.embed_text(["a cat", "a dog"])
+        assert (texts.shape, texts.dtype) == ((2, embedder.dim), np.float32)
+        assert np.array_equal(embedder.embed_text("a dog"), texts[1:])
+
+
+def test_an_embedder_pickles_by_its_settings(urls: list[str | None], options: dict[str, Any]) -> None:
+    embedder = pixvec.Embedder(**options)
+    pickled = pickle.dumps(embedder)
+    assert len(pickled) < 2_000
+    assert np.array_equal(pickle.loads(pickled).embed(urls).vectors, embedder.embed(urls).vectors, equal_nan=True)
+
+
+def test_an_embedder_works_in_several_threads(urls: list[str | None], options: dict[str, Any]) -> None:
+    with pixvec.Embedder(**options) as embedder, ThreadPoolExecutor(3) as threads:
+        columns = list(threads.map(embedder.embed, [urls] * 6))
+    assert len({column.vectors.tobytes() for column in columns}) == 1
+
+
+def test_progress_is_told_to_a_function(urls: list[str | None], options: dict[str, Any]) -> None:
+    told: list[int] = []
+    pixvec.Embedder(**options).embed(urls, progress=lambda report: told.append(report.n_rows))
+    assert told[-1] <= 5
+    assert told == sorted(told)
+
+
+@pytest.mark.parametrize("images", [[], np.array([], dtype=object), pd.Series([], dtype=object)])
+def test_an_empty_column_gives_an_empty_column(images: Any, options: dict[str, Any]) -> None:
+    vectors = pixvec.embed_images(images, **options)
+    assert (type(vectors), len(vectors)) == (type(images), 0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: pixvec.embed_images("http://a.example/a.png"), "put it in a list"),
+        (lambda: pixvec.embed_images(pd.DataFrame({"a": []})), "embed_table"),
+        (lambda: pixvec.embed_images([], normalise=True), "did you mean normalize"),
+        (lambda: pixvec.embed_images([], precision="fp16"), "expected one of auto, bf16, fp32"),
+        (lambda: pixvec.embed_images([], batch_size=0), "expected at least 1"),
+        (lambda: pixvec.embed_images([], model="./no-such-folder"), "no-such-folder"),
+        (lambda: pixvec.Embedder(allow_address=("localhost:80",)).embed(["x"]), "localhost"),
+        (lambda: pixvec.embed_table(pd.DataFrame({"a": ["x"]})), "no column holds URLs"),
+        (lambda: pixvec.embed_table({"a": ["x"]}), "pandas DataFrame or a pyarrow Table"),
+    ],
+)
+def test_wrong_use_is_one_clear_line(call: Any, message: str, checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(pixvec.PixvecError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)

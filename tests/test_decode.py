@@ -1,0 +1,325 @@
+"""Bytes of strangers come to a picture or to a reason; pictures of every kind look as people see them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from pixvec.decode import Decoded, DecodeOptions, Decoder
+from pixvec.errors import ImageError
+from pixvec.testing.images import animation_bytes, draw, encode, gif_claiming, image_bytes, png_claiming
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+needs_shared_data = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder shared/data is not here")
+SHA256 = bytes(32)
+FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    "jpeg": ("JPEG", {}),
+    "progressive": ("JPEG", {"progressive": True}),
+    "png": ("PNG", {}),
+    "gif": ("GIF", {}),
+    "webp": ("WEBP", {}),
+    "lossless-webp": ("WEBP", {"lossless": True}),
+    "bmp": ("BMP", {}),
+    "avif": ("AVIF", {}),
+}
+UNDO = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+each_format = pytest.mark.parametrize(("format", "save"), FORMATS.values(), ids=FORMATS)
+
+
+def decode(body: bytes, *, min_side: int | None = None, **options: Any) -> Decoded:
+    with Decoder(DecodeOptions(**options)).decode(body, sha256=SHA256, min_side=min_side) as decoded:
+        return decoded
+
+
+def code_of(body: bytes, **options: Any) -> str:
+    with pytest.raises(ImageError) as caught:
+        decode(body, **options)
+    return caught.value.code
+
+
+def rgb(image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.asarray(image.convert("RGB"))
+
+
+@each_format
+def test_facts_are_of_the_file(format: str, save: dict[str, Any]) -> None:
+    body = image_bytes(format, size=(37, 21), **save)
+    facts = decode(body).facts
+    assert (SHA256, format, 37, 21, 1, len(body)) == (
+        facts.sha256,
+        facts.format,
+        facts.width,
+        facts.height,
+        facts.frames,
+        facts.n_bytes,
+    )
+
+
+@pytest.mark.parametrize("switch", [False, True], ids=["as-is", "host-loads-truncated"])
+@each_format
+def test_a_truncated_file_is_corrupt(
+    format: str, save: dict[str, Any], switch: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", switch)
+    body = image_bytes(format, **save)
+    codes = {code_of(body[: len(body) * tenths // 10]) for tenths in range(1, 10)}
+    assert codes == {"corrupt_image"}
+    assert decode(body).facts.width == 320
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "not_an_image"),
+        (b"<html>sorry</html>" * 9, "not_an_image"),
+        (np.random.default_rng(0).bytes(100_000), "not_an_image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n" * 9, "unsupported_format"),
+        (encode(draw((8, 8)), "TIFF"), "unsupported_format"),
+        (png_claiming((0, 0)), "corrupt_image"),
+        (png_claiming((65_536, 65_536)), "too_many_pixels"),
+        (gif_claiming((1, 1), frame=(65_535, 65_535)), "too_many_pixels"),
+        (b"\xff\xd8\xff" + bytes(100), "corrupt_image"),
+    ],
+    ids=["empty", "html", "random", "eps", "tiff", "0x0", "huge-png", "huge-gif-frame", "no-jpeg"],
+)
+@pytest.mark.parametrize("max_pixels", [1_000_000, None], ids=["host-limits", "host-does-not-limit"])
+def test_what_cannot_be_decoded_says_why(
+    body: bytes, code: str, max_pixels: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", max_pixels)
+    assert code_of(body) == code
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP", "AVIF"])
+def test_the_limit_of_pixels_is_ours_and_not_the_hosts(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    body = image_bytes(format, size=(20, 20))
+    assert decode(body, max_pixels=400).facts.width == 20
+    assert code_of(body, max_pixels=399) == "too_many_pixels"
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("1", "RGB"), ("L", "L"), ("P", "RGB"), ("RGB", "RGB"), ("LA", "RGB"), ("RGBA", "RGB"), ("I;16", "L")],
+)
+def test_every_mode_of_a_png_is_made_ready(mode: str, expected: str) -> None:
+    assert decode(image_bytes("PNG", mode=mode)).image.mode == expected
+
+
+def test_16_bit_grey_is_scaled_and_not_clipped() -> None:
+    deep, grey = draw(mode="I;16"), draw(mode="L")
+    assert np.array_equal(rgb(grey), rgb(decode(encode(deep, "PNG")).image))
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "AVIF"])
+def test_what_is_clear_is_white(format: str) -> None:
+    image = draw(mode="RGBA")
+    image.putalpha(0)
+    assert rgb(decode(encode(image, format)).image).min() == 255
+
+
+@pytest.mark.parametrize(
+    ("mode", "color", "transparency"),
+    [("1", 0, 0), ("L", 7, 7), ("RGB", (1, 2, 3), (1, 2, 3)), ("I;16", 300, 300)],
+)
+def test_the_transparent_colour_of_a_png_is_white(mode: str, color: Any, transparency: Any) -> None:
+    body = encode(Image.new(mode, (4, 4), color), "PNG", transparency=transparency)
+    assert rgb(decode(body).image).min() == 255
+
+
+@pytest.mark.parametrize("format", ["PNG", "GIF"])
+def test_the_transparent_index_of_a_palette_is_white(format: str) -> None:
+    image = draw(mode="P")
+    index = int(np.bincount(np.asarray(image).ravel()).argmax())
+    clear = np.asarray(image) == index
+    seen = rgb(decode(encode(image, format, transparency=index)).image)
+    assert seen[clear].min() == 255
+    assert np.array_equal(rgb(image)[~clear], seen[~clear])
+
+
+@needs_shared_data
+@pytest.mark.parametrize("name", ["tbbn0g04", "tbwn0g16", "tbbn2c16", "tbrn2c08", "tbbn3p08", "tp1n3p08"])
+def test_the_transparent_ground_of_pngsuite_is_white(name: str) -> None:
+    corner = decode((SHARED / "pngsuite" / f"{name}.png").read_bytes()).image.convert("RGB").getpixel((0, 0))
+    assert corner == (255, 255, 255)
+
+
+@needs_shared_data
+@pytest.mark.parametrize("path", sorted(SHARED.glob("pngsuite/[!x]*.png")), ids=lambda path: path.stem)
+def test_every_sound_file_of_pngsuite_is_decoded(path: Path) -> None:
+    assert decode(path.read_bytes()).facts.format == "PNG"
+
+
+@needs_shared_data
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("not_an_image", ["xcrn0g04", "xlfn0g04", "xs1n0g01", "xs2n0g01", "xs4n0g01", "xs7n0g01"]),
+        ("corrupt_image", ["xc1n0g08", "xc9n2c08", "xd0n2c08", "xd3n2c08", "xd9n2c08", "xdtn0g01", "xhdn0g08"]),
+    ],
+    ids=["broken-signature", "broken-inside"],
+)
+def test_broken_files_of_pngsuite_say_why(code: str, names: list[str]) -> None:
+    # The fourteenth, xcsn0g01, has a wrong checksum over its pixels, which Pillow does not look at.
+    codes = [code_of((SHARED / "pngsuite" / f"{name}.png").read_bytes()) for name in names]
+    assert [code] * len(names) == codes
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_a_turned_copy_has_the_same_pixels(format: str, orientation: int) -> None:
+    upright = draw((60, 40))
+    turned = upright.transpose(UNDO[orientation]) if orientation in UNDO else upright
+    decoded = decode(encode(turned, format, orientation=orientation, lossless=True))
+    assert decoded.size == (60, 40)
+    assert np.array_equal(rgb(upright), rgb(decoded.image))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_avif_is_turned_once(orientation: int) -> None:
+    upright = draw((64, 48))
+    turned = upright.transpose(UNDO[orientation]) if orientation in UNDO else upright
+    seen = rgb(decode(encode(turned, "AVIF", orientation=orientation, quality=95)).image).astype(int)
+    assert abs(seen - rgb(upright)).mean() < 10
+
+
+@needs_shared_data
+@pytest.mark.parametrize("shape", ["Landscape", "Portrait"])
+def test_oriented_photographs_look_alike(shape: str) -> None:
+    bodies = [(SHARED / "exif-orientation" / f"{shape}_{number}.jpg").read_bytes() for number in range(9)]
+    pictures = [rgb(decode(body).image.resize((32, 32))).astype(int) for body in bodies]
+    assert max(abs(picture - pictures[0]).mean() for picture in pictures) < 3
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0junkjunk", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0MM\0*"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_a_broken_exif_block_is_ignored(format: str, exif: bytes) -> None:
+    assert decode(image_bytes(format, exif=exif)).size == (320, 240)
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "AVIF"])
+def test_an_animation_is_its_first_frame(format: str) -> None:
+    decoded = decode(animation_bytes(format, seeds=(0, 1, 2)))
+    assert decoded.facts.frames == 3
+    assert abs(rgb(decoded.image).astype(int) - rgb(draw((64, 48), seed=0))).mean() < 12
+
+
+@pytest.mark.parametrize("junk", [b"\r\n\r\n", b"stray"])
+def test_bytes_around_a_jpeg_do_no_harm(junk: bytes) -> None:
+    body = image_bytes()
+    assert np.array_equal(rgb(decode(body).image), rgb(decode(junk + body + junk).image))
+
+
+def test_cmyk_waits_for_the_crop() -> None:
+    assert decode(image_bytes(mode="CMYK")).image.mode == "CMYK"
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_the_reference_policy_is_pillows_plain_conversion(mode: str) -> None:
+    image = draw(mode=mode)
+    decoded = decode(encode(image, "PNG", orientation=6), decode="reference", min_side=10)
+    assert np.array_equal(rgb(image), np.asarray(decoded.image))
+
+
+@pytest.mark.parametrize(("format", "transparency"), [("GIF", 30), ("PNG", 30), ("PNG", bytes(256))])
+def test_the_reference_policy_does_not_composite(format: str, transparency: Any) -> None:
+    image = draw(mode="P")
+    body = encode(image, format, transparency=transparency)
+    assert np.array_equal(rgb(image), np.asarray(decode(body, decode="reference").image))
+
+
+@pytest.mark.parametrize(
+    ("min_side", "options", "expected"),
+    [
+        (100, {}, (161, 121)),
+        (120, {}, (161, 121)),
+        (121, {}, (321, 241)),
+        (None, {}, (321, 241)),
+        (30, {}, (41, 31)),
+        (30, {"decode": "full"}, (321, 241)),
+        (30, {"decode": "reference"}, (321, 241)),
+    ],
+)
+def test_a_jpeg_is_scaled_to_no_less_than_needed(
+    min_side: int | None, options: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    decoded = decode(image_bytes(size=(321, 241)), min_side=min_side, **options)
+    assert decoded.image.size == expected
+    assert decoded.size == (321, 241)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size", "box"),
+    [
+        (1, (321, 243), (0, 0, 160.5, 121.5)),
+        (2, (321, 243), (0.5, 0, 161, 121.5)),
+        (3, (321, 243), (0.5, 0.5, 161, 122)),
+        (4, (321, 243), (0, 0.5, 160.5, 122)),
+        (5, (243, 321), (0, 0, 121.5, 160.5)),
+        (6, (243, 321), (0.5, 0, 122, 160.5)),
+        (7, (243, 321), (0.5, 0.5, 122, 161)),
+        (8, (243, 321), (0, 0.5, 121.5, 161)),
+    ],
+)
+def test_a_scaled_picture_knows_where_it_lies(
+    orientation: int, size: tuple[int, int], box: tuple[float, float, float, float]
+) -> None:
+    decoded = decode(image_bytes(size=(321, 243), orientation=orientation), min_side=100)
+    assert (size, box) == (decoded.size, decoded.box)
+
+
+@pytest.mark.parametrize(
+    ("other", "waits"),
+    [
+        (image_bytes("PNG"), True),
+        (image_bytes("JPEG"), False),
+        (image_bytes("JPEG", progressive=True), True),
+    ],
+    ids=["png", "scaled", "progressive"],
+)
+def test_pictures_in_flight_share_a_budget(other: bytes, waits: bool) -> None:
+    decoder = Decoder(DecodeOptions(max_pixels_in_flight=100_000))
+
+    def decode_other() -> None:
+        with decoder.decode(other, sha256=SHA256, min_side=30):
+            pass
+
+    with ThreadPoolExecutor(1) as pool:
+        with decoder.decode(image_bytes("PNG"), sha256=SHA256):
+            decoding = pool.submit(decode_other)
+            _, not_done = wait([decoding], timeout=0.2 if waits else 30)
+        decoding.result()
+    assert bool(not_done) is waits
+
+
+def test_a_picture_over_the_budget_is_decoded_alone() -> None:
+    assert decode(image_bytes("PNG"), max_pixels_in_flight=1).facts.width == 320
+
+
+def test_a_failed_decode_gives_its_pixels_back() -> None:
+    decoder = Decoder(DecodeOptions(max_pixels_in_flight=100_000))
+    body = image_bytes("PNG")
+    with pytest.raises(ImageError), decoder.decode(body[: len(body) // 2], sha256=SHA256):
+        pass
+    with decoder.decode(body, sha256=SHA256) as decoded:
+        assert decoded.facts.width == 320
+
+
+def test_the_detail_names_the_exception_and_no_bytes_of_the_body() -> None:
+    body = image_bytes("PNG")
+    with pytest.raises(ImageError, match=r"^corrupt_image: the PNG decoder failed with EOFError$"):
+        decode(body[: len(body) // 2])

@@ -1,0 +1,64 @@
+"""Options: defined once, checked, and handed to functions as keyword arguments."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+
+from pixvec.errors import UsageError
+from pixvec.options import check_options, option, options_of, takes_options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paint:
+    color: Literal["red", "blue"] = option("red", "what it looks like")
+    coats: int = option(2, "how often", minimum=1)
+    glossy: bool = option(False, "whether it shines")
+    note: str | None = option(None, "what to remember")
+    on: tuple[str, ...] = option((), "what to paint")
+    dries_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@takes_options(Paint)
+def paint(wall: str, paint: Paint) -> tuple[str, Paint]:
+    """Paint a wall."""
+    return wall, paint
+
+
+def test_fields_become_keyword_arguments() -> None:
+    assert paint("north", color="blue", dries_s=5.0) == ("north", Paint(color="blue", dries_s=5.0))
+
+
+def test_the_signature_shows_every_field() -> None:
+    assert list(inspect.signature(paint).parameters) == ["wall", "color", "coats", "glossy", "note", "on", "dries_s"]
+
+
+def test_options_are_the_fields_with_help() -> None:
+    assert [known.name for known in options_of(Paint)] == ["color", "coats", "glossy", "note", "on"]
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"color": "green"}, "color='green': expected one of red, blue"),
+        ({"coats": 0}, "coats=0: expected at least 1"),
+        ({"coats": "2"}, "coats='2': expected int, got str"),
+        ({"coats": True}, "coats=True: expected int, got bool"),
+        ({"coats": None}, "coats=None: expected int, got NoneType"),
+        ({"glossy": 1}, "glossy=1: expected bool, got int"),
+        ({"note": 3}, "note=3: expected str, got int"),
+        ({"on": "wall"}, "on='wall': expected tuple, got str"),
+        ({"colour": "red"}, "there is no option 'colour'; did you mean color?"),
+        ({"zzz": "red"}, "there is no option 'zzz'; it takes color, coats, glossy, note, on, dries_s"),
+    ],
+)
+def test_a_wrong_option_is_named(keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        paint("north", **keywords)
+    assert str(caught.value) == message

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixvec.errors import UsageError
+from pixvec.result_columns import ResultOptions, result_schema, result_table
+from pixvec.table import create_table, open_table
+from pixvec.table.csv import BLOCK_CHARS
+from pixvec.values import ImageFacts, Row
+
+RESULTS = result_schema(2, ResultOptions(), provenance={})
+FAILED = Row(error="timeout", detail="too slow")
+NEW_HEADER = b",embedding,embedding_error,embedding_detail,embedding_image"
+NEW_CELLS = b",,timeout,too slow,"
+
+cells = st.text(st.sampled_from("ab \",;\t|\r\n'é😀0") | st.characters(codec="utf-8"), max_size=12)
+raw_fields = st.from_regex(r'"([^"]|"")*"(a[a"]*)?|([^",\r\n\0][^,\r\n\0]*)?', fullmatch=True)
+tables = st.integers(1, 4).flatmap(lambda n: st.lists(st.lists(cells, min_size=n, max_size=n), max_size=12))
+
+
+def read_rows(data: bytes, path: Path, n_rows: int = 2) -> list[list[str]]:
+    path.write_bytes(data)
+    return [list(row.values()) for chunk in open_table(path).chunks(n_rows) for row in chunk.table.to_pylist()]
+
+
+def embed(data: bytes, folder: Path, n_rows: int = 2) -> bytes:
+    """Pass a CSV file through, each of its rows failing."""
+    (folder / "in.csv").write_bytes(data)
+    source = open_table(folder / "in.csv")
+    with create_table(folder / "out.csv", source, RESULTS, ending=".csv") as writer:
+        for chunk in source.chunks(n_rows):
+            writer.write(chunk, result_table([FAILED] * chunk.table.num_rows, RESULTS))
+    return (folder / "out.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"id,url\n00123,\n 1.0,NULL\n", [["00123", ""], [" 1.0", "NULL"]]),
+        (b'\xef\xbb\xbf"id",url\r\n1,a\r\n', [["1", "a"]]),
+        (b'id,url\n"1\n2","a ""b"""\n', [["1\n2", 'a "b"']]),
+        (b'id,url\n5" screen,a"b"\n"5"" s"c"reen",a\n', [['5" screen', 'a"b"'], ['5" sc"reen"', "a"]]),
+        (b"id;url\n1,5;a\n", [["1,5", "a"]]),
+        (b'"a,b,c"\turl\n1,5\ta\n', [["1,5", "a"]]),
+        (b"id|url\n1|a", [["1", "a"]]),
+        (b"id,url\r1,a\r2,b\r", [["1", "a"], ["2", "b"]]),
+        (b"url\na\n\nb\n", [["a"], [""], ["b"]]),
+        (b"url\n", []),
+        (b"url", []),
+        (b"id,url\n1,", [["1", ""]]),
+    ],
+    ids=[
+        *("text stays", "bom", "line break in quotes", "quotes inside", "semicolons", "tabs", "bars, no last break"),
+        *("carriage returns", "empty line of one column", "header only", "bare header", "last cell empty"),
+    ],
+)
+def test_cells_are_read_as_text(tmp_path: Path, data: bytes, expected: list[list[str]]) -> None:
+    assert read_rows(data, tmp_path / "in.csv") == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
+        (b'id,url\n"1\n2",a\n3\n', "line 4: cells: 1, columns in the header: 2"),
+        (b"id,url\r\n1,a\r\n2,b,c\r\n", "line 3: cells: 3, columns in the header: 2"),
+        (b"id,url\n1,a\n2,caf\xe9\n", "line 3: not UTF-8"),
+        ("id,url\n".encode("utf-16"), "line 1: not UTF-8"),
+        (b'id,url\n1,a\n2,"b\n3,c\n', "line 3: a quoted cell .* has no closing quote"),
+    ],
+    ids=["empty", "bom only", "short record", "long record", "latin-1", "utf-16", "open quote"],
+)
+def test_a_broken_file_is_an_error_with_the_line(tmp_path: Path, data: bytes, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read_rows(data, tmp_path / "in.csv")
+
+
+def test_records_cross_the_blocks_they_are_read_in(tmp_path: Path) -> None:
+    huge = "x" * (2 * BLOCK_CHARS)
+    filler = "y" * (BLOCK_CHARS - len("id,url\r\n1,\r"))
+    data = f'id,url\r\n1,{filler}\r\n2,"{huge}""\n"\r\n'.encode()
+    assert read_rows(data, tmp_path / "in.csv") == [["1", filler], ["2", f'{huge}"\n']]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"id,url\n1,a\n", b"id,url" + NEW_HEADER + b"\n1,a" + NEW_CELLS + b"\n"),
+        (b'"id",url\r\n"1",a', b'"id",url' + NEW_HEADER + b'\r\n"1",a' + NEW_CELLS),
+        (b"\xef\xbb\xbfurl\n\n", b"\xef\xbb\xbfurl" + NEW_HEADER + b"\n" + NEW_CELLS + b"\n"),
+        (
+            b"a|url\n1|b\r\n",
+            b"a|url" + NEW_HEADER.replace(b",", b"|") + b"\n1|b|" + NEW_CELLS[1:].replace(b",", b"|") + b"\r\n",
+        ),
+    ],
+    ids=["plain", "quotes, no last break", "bom, empty line", "bars, mixed breaks"],
+)
+def test_csv_to_csv_keeps_every_byte_of_other_cells(tmp_path: Path, data: bytes, expected: bytes) -> None:
+    assert embed(data, tmp_path) == expected
+
+
+# Minimal quoting with "\n" is left out: before Python 3.13 the csv module then leaves a lone "\r" in a cell unquoted.
+@given(rows=tables, dialect=st.sampled_from([("\n", csv.QUOTE_ALL), ("\r\n", csv.QUOTE_MINIMAL)]))
+def test_what_the_csv_module_writes_passes_through(rows: list[list[str]], dialect: tuple[str, int]) -> None:
+    breaks, quoting = dialect
+    file = io.StringIO()
+    names = [f"c{index}" for index in range(len(rows[0]) if rows else 1)]
+    csv.writer(file, lineterminator=breaks, quoting=quoting).writerows([names, *rows])  # type: ignore[arg-type]
+    data = file.getvalue().encode()
+    with TemporaryDirectory() as folder:
+        assert read_rows(data, Path(folder) / "in.csv") == rows
+        out = embed(data, Path(folder))
+    new_rows = [[*row, "", "timeout", "too slow", ""] for row in rows]
+    assert list(csv.reader(io.StringIO(out.decode(), newline="")))[1:] == new_rows
+    assert out.replace(NEW_HEADER, b"", 1).replace(NEW_CELLS, b"") == data
+
+
+@given(records=st.lists(st.tuples(raw_fields, raw_fields, st.sampled_from(["\n", "\r\n", "\r"]))))
+def test_any_way_of_quoting_is_read_as_the_csv_module_reads_it(records: list[tuple[str, str, str]]) -> None:
+    text = "a,b\n" + "".join(f"{first},{second}{ending}" for first, second, ending in records)
+    with TemporaryDirectory() as folder:
+        rows = read_rows(text.encode(), Path(folder) / "in.csv")
+        out = embed(text.encode(), Path(folder))
+    assert rows == list(csv.reader(io.StringIO(text, newline="")))[1:]
+    assert out.replace(NEW_HEADER, b"", 1).replace(NEW_CELLS, b"") == text.encode()
+
+
+def test_vectors_and_facts_are_json(tmp_path: Path) -> None:
+    vector = np.array([1 / 3, -1e-10], np.float32)
+    row = Row(vector=vector, image=ImageFacts(b"\xab" * 32, "PNG", 2, 3, 1, 77))
+    (tmp_path / "in.csv").write_text("url\na\n")
+    source = open_table(tmp_path / "in.csv")
+    with create_table(tmp_path / "out.csv", source, RESULTS, ending=".csv") as writer:
+        writer.write(next(source.chunks(1)), result_table([row], RESULTS))
+    with (tmp_path / "out.csv").open(newline="") as file:
+        (read,) = csv.DictReader(file)
+    assert read["embedding"] == "[0.33333334,-1e-10]"
+    np.testing.assert_array_equal(np.array(json.loads(read["embedding"]), np.float32), vector)
+    assert json.loads(read["embedding_image"])["sha256"] == "ab" * 32
+    assert read["embedding_error"] == read["embedding_detail"] == ""
+
+
+def test_typed_columns_become_text(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "when": pa.array([0, None], pa.date32()),
+            "tags": pa.array([["é", "b"], None], pa.list_(pa.string())),
+            "raw": [b"\x00\xff", None],
+            "kind": pa.array(["x,y", None]).dictionary_encode(),
+            "key": pa.array([bytes(16), None], pa.uuid()),
+        }
+    )
+    pq.write_table(table, tmp_path / "in.parquet")
+    source = open_table(tmp_path / "in.parquet")
+    with create_table(tmp_path / "out.csv", source, RESULTS, ending=".csv") as writer:
+        writer.write(next(source.chunks(2)), result_table([FAILED] * 2, RESULTS))
+    cells = '1970-01-01,"[""é"", ""b""]",00ff,"x,y",00000000-0000-0000-0000-000000000000'
+    expected = f"when,tags,raw,kind,key\n{cells}\n,,,,\n".encode()
+    out = (tmp_path / "out.csv").read_bytes()
+    assert out.replace(NEW_HEADER, b"").replace(NEW_CELLS, b"") == expected
