@@ -170,3 +170,20 @@ def test_typed_columns_become_text(tmp_path: Path) -> None:
     expected = f"when,tags,raw,kind,key\n{cells}\n,,,,\n".encode()
     out = (tmp_path / "out.csv").read_bytes()
     assert out.replace(NEW_HEADER, b"").replace(NEW_CELLS, b"") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("a,b\n1,2\n\n3,4\n\n", [["1", "2"], ["3", "4"]]),
+        ("a,b\r\n\r\n1,2", [["1", "2"]]),
+        ("a\n\n1\n", [[""], ["1"]]),
+        ('a\n""\n', [[""]]),
+    ],
+    ids=["between and after", "before", "one column", "quoted"],
+)
+def test_a_blank_line_is_a_row_only_where_there_is_one_column(text: str, rows: list[list[str]], tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(text.encode())
+    tables = [chunk.table for chunk in open_table(path).chunks(512)]
+    assert [list(row.values()) for table in tables for row in table.to_pylist()] == rows

@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from pixvec import run
 from pixvec.columns import Column, open_column
 from pixvec.errors import PixvecWarning
 from pixvec.fetch import looks_like_url
@@ -20,7 +19,7 @@ from pixvec.progress import OnProgress, telling_progress
 from pixvec.provenance import provenance
 from pixvec.report import Report, most_common
 from pixvec.result_columns import replaced_columns, result_schema, result_table
-from pixvec.run import FileOptions, StrPath, TableOptions
+from pixvec.run import FileOptions, StrPath, TableOptions, run_file
 from pixvec.settings import Settings
 from pixvec.table import find_url_column, open_frame
 from pixvec.values import ImageFacts, Row, Vectors
@@ -237,7 +236,7 @@ def embed_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
     RunError
         When the output cannot be written.
     """
-    return run.embed_file(input, output, options)
+    return run_file(input, output, options)
 
 
 def _embed_rows(

@@ -15,7 +15,7 @@ import click
 from pixvec.errors import ModelError, PixvecError, UsageError
 from pixvec.options import Option, options_of
 from pixvec.report import Report
-from pixvec.run import FileOptions, embed_file
+from pixvec.run import FileOptions, run_file
 
 BROKE, WRONG_USE, TOO_MANY_FAILED, INTERRUPTED = 1, 2, 3, 130
 _LINE_EVERY_S = 10.0
@@ -90,7 +90,7 @@ def embed(input: str, output: str, **options: Any) -> int:
     """
     progress = None if sys.stderr.isatty() else _plain_lines()
     settings = FileOptions(**options, progress=progress)
-    report = embed_file(input, output, settings)
+    report = run_file(input, output, settings)
     if not settings.quiet:
         click.echo(f"{report}\nwrote {output}", err=True)
     return TOO_MANY_FAILED if report.n_failed > settings.max_failed_rows(report.n_rows) else 0

@@ -12,7 +12,6 @@ import asyncio
 import concurrent.futures
 import hashlib
 import os
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -109,7 +108,7 @@ class _Road:
         # One body more than threads, so that no thread waits for work; this also bounds the crops that wait.
         self._decode_slots = asyncio.Semaphore(n_threads + 1)
         self._urls: SingleFlight[URL, Row] = SingleFlight(WAITING_ROWS)
-        self._pictures: SingleFlight[bytes, _Picture] = SingleFlight(WAITING_ROWS)
+        self._pictures: SingleFlight[bytes, _Picture | _NoPicture] = SingleFlight(WAITING_ROWS)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Self]:
@@ -130,7 +129,7 @@ class _Road:
                     host = url.host
                     row = await self._urls.get(url, partial(self._embed_url, url))
                 case bytes():
-                    row = await (await self._picture(cell)).row()
+                    row = await self._embed_body(cell)
                 case None | str():
                     raise FetchError("null_input", "the cell is empty")
                 case _:
@@ -151,6 +150,11 @@ class _Road:
             return _failed(error)
         return await outcome.row(fetched.final_url)
 
+    async def _embed_body(self, body: bytes) -> Row:
+        with self._batcher.expecting():
+            outcome = await self._picture(body)
+        return await outcome.row()
+
     async def _picture(self, body: bytes) -> _Picture | _NoPicture:
         """Decode a body, unless the same bytes came before; when this returns, the body is no longer needed."""
         sha256 = hashlib.sha256(body).digest()
@@ -159,20 +163,19 @@ class _Road:
     async def _decode(self, body: bytes, sha256: bytes) -> _Picture | _NoPicture:
         loop = asyncio.get_running_loop()
         async with self._decode_slots:
+            started = loop.time()
             try:
                 pixels, facts = await loop.run_in_executor(self._threads, self._read, body, sha256)
             except ImageError as error:
                 return _NoPicture(_failed(error))
+            finally:
+                self._report.decode_busy += (loop.time() - started) / self._n_threads
             return _Picture(facts, await self._batcher.put(pixels))
 
     def _read(self, body: bytes, sha256: bytes) -> tuple[Crop, ImageFacts]:
         """Bytes -> pixels -> crop, in a decode thread."""
-        started = time.monotonic()
-        try:
-            with self._decoder.decode(body, sha256=sha256, min_side=self._min_side) as decoded:
-                return crop(decoded.image, self._processor, size=decoded.size, box=decoded.box), decoded.facts
-        finally:
-            self._report.decode_busy += (time.monotonic() - started) / self._n_threads
+        with self._decoder.decode(body, sha256=sha256, min_side=self._min_side) as decoded:
+            return crop(decoded.image, self._processor, size=decoded.size, box=decoded.box), decoded.facts
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,8 @@ class AddressBlockedError(OSError):
     def __init__(self, rule: str) -> None:
         # One text for all rules: aiohttp hands on the first of several errors only where their texts are equal.
         super().__init__(errno.EACCES, "the address guard refused it")
-        self.rule = rule
+        openers = "--allow-private or --allow-address" if rule in _OPENED_BY_ALLOW_PRIVATE else "--allow-address"
+        self.detail = f"{rule}; {openers} may open it"
 
 
 class AddressGuard:

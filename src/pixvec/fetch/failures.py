@@ -40,7 +40,7 @@ def as_fetch_error(error: Exception) -> FetchError | None:
     if isinstance(cause, FetchError):
         return cause
     if isinstance(cause, AddressBlockedError):
-        return FetchError("address_blocked", f"{cause.rule}; --allow-private or --allow-address may open it")
+        return FetchError("address_blocked", cause.detail)
     if isinstance(cause, socket.gaierror) and cause.errno in _UNKNOWN_NAME:
         return FetchError("host_not_found", "no such host")
     for kind, code, sentence in _TABLE:

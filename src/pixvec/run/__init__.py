@@ -67,7 +67,7 @@ class FileOptions(TableOptions):
         return float(match[1]) / 100 * n_rows if match[2] else float(match[1])
 
 
-def embed_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
+def run_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
     """Embed a column of a table file."""
     output = Path(output)
     check_output(input, output)
@@ -96,7 +96,7 @@ def _embed_chunks(
 
     wanted = False if options.quiet else options.progress
     with (
-        telling_progress(wanted, source.n_rows) as on_progress,
+        telling_progress(wanted, _n_rows(source, options.limit)) as on_progress,
         closing(embed_cells(cells(), model, options, report, on_progress)) as rows,
     ):
         decided: list[Row] = []
@@ -114,3 +114,7 @@ def _first_rows(chunks: Iterator[Chunk], limit: int | None) -> Iterator[Chunk]:
             return
         yield chunk if chunk.table.num_rows <= n_left else chunk.head(int(n_left))
         n_left -= chunk.table.num_rows
+
+
+def _n_rows(source: TableReader, limit: int | None) -> int | None:
+    return source.n_rows if limit is None or source.n_rows is None else min(source.n_rows, limit)

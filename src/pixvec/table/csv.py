@@ -85,8 +85,7 @@ class CsvReader:
         pending: list[Token] = []
         n_skipped = width  # the header's tokens
         for line, tokens in self._blocks():
-            self._check_widths(line, tokens)
-            pending += tokens[n_skipped:]
+            pending += self._whole_rows(line, tokens)[n_skipped:]
             n_skipped = 0
             while len(pending) >= n_rows * width:
                 yield self._chunk(pending[: n_rows * width], columns)
@@ -138,13 +137,21 @@ class CsvReader:
             raise self._error(line, "a quoted cell of the record that begins here has no closing quote")
         return [*tokens[:-1], (tokens[-1][0], "")]
 
-    def _check_widths(self, line: int, tokens: list[Token]) -> None:
+    def _whole_rows(self, line: int, tokens: list[Token]) -> list[Token]:
+        """Check that each record has a cell for each column. A blank line is a row only where there is one column."""
         width = len(self.schema)
         ends = [count for count, (_, separator) in enumerate(tokens, 1) if separator != self.delimiter]
         if ends == list(range(width, len(tokens) + 1, width)):
-            return
-        start, end = next((start, end) for start, end in pairwise([0, *ends]) if end - start != width)
-        raise self._error(line + _n_lines(tokens[:start]), f"cells: {end - start}, columns in the header: {width}")
+            return tokens
+        rows: list[Token] = []
+        for start, end in pairwise([0, *ends]):
+            is_blank = end - start == 1 and not tokens[start][0]
+            if end - start == width:
+                rows += tokens[start:end]
+            elif not is_blank:
+                where = line + _n_lines(tokens[:start])
+                raise self._error(where, f"cells: {end - start}, columns in the header: {width}")
+        return rows
 
     @contextmanager
     def _open(self) -> Iterator[TextIO]:
