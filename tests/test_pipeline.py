@@ -138,7 +138,8 @@ class CountingModel:
 
     def embed_crops(self, crops: Crops) -> Vectors:
         self.n_crops += len(crops)
-        return crops.reshape(len(crops), -1).mean(axis=1, keepdims=True).astype(np.float32)
+        means: Vectors = crops.reshape(len(crops), -1).mean(axis=1, keepdims=True, dtype=np.float32)
+        return means
 
 
 class BrokenModel(CountingModel):
@@ -164,7 +165,7 @@ def test_an_abandoned_call_leaves_no_thread(model: ClipModel) -> None:
         rows = embed_cells([PICTURES[0], stuck], model, Settings(allow_address=(server.address,)), Report())
         next(rows)
         started = time.monotonic()
-        rows.close()  # type: ignore[attr-defined]
+        rows.close()
         assert time.monotonic() - started < 2
     gc.collect()
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("pixvec")]

@@ -13,7 +13,7 @@ import concurrent.futures
 import hashlib
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -42,8 +42,10 @@ Progress: TypeAlias = Callable[[Report], None]
 
 def embed_cells(
     cells: Iterable[object], model: ClipModel, settings: Settings, report: Report, on_progress: Progress | None = None
-) -> Iterator[Row]:
+) -> Generator[Row, None, None]:
     """Take every cell to its row, and hand the rows out in the order of the cells.
+
+    Closing the generator ends what is under way.
 
     Parameters
     ----------

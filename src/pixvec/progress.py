@@ -16,7 +16,7 @@ OnProgress: TypeAlias = Callable[[Report], None]
 _BAR_DELAY_S = 2.0
 
 
-class _Bar(tqdm):
+class _Bar(tqdm):  # type: ignore[misc]
     monitor_interval = 0  # tqdm's monitor is a thread that would outlive the call
 
 

@@ -36,9 +36,9 @@ class ClipTokenizer:
         return ids, self._ends(ids)
 
     def _ends(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
-        old = self._config.eos_token_id == _OLD_END_ID
-        marks = ids if old else ids == self._config.eos_token_id
-        return marks.argmax(axis=1).astype(np.int32)[:, np.newaxis]  # (N, T) -> (N, 1)
+        is_old = self._config.eos_token_id == _OLD_END_ID
+        marks = ids if is_old else np.equal(ids, self._config.eos_token_id)
+        return np.argmax(marks, axis=1, keepdims=True).astype(np.int32)  # (N, T) -> (N, 1)
 
 
 def _open_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
@@ -64,7 +64,14 @@ def _from_vocabulary(model: models.BPE) -> Tokenizer:
             pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]
     )
-    start, end = ((token, tokenizer.token_to_id(token)) for token in (_START, _END))
+    start, end = ((token, _token_id(tokenizer, token)) for token in (_START, _END))
     tokenizer.post_processor = processors.RobertaProcessing(end, start, trim_offsets=False, add_prefix_space=False)
     tokenizer.add_special_tokens([_START, _END])
     return tokenizer
+
+
+def _token_id(tokenizer: Tokenizer, token: str) -> int:
+    number = tokenizer.token_to_id(token)
+    if number is None:
+        raise ValueError(f"it has no {token}")
+    return number

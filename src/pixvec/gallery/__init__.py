@@ -1,0 +1,72 @@
+"""Pictures and words to one HTML page that holds all it shows.
+
+In: shelves of tiles. Out: the text of a page that loads nothing, runs nothing and shows whatever strangers wrote as
+text. It must not know where pictures come from.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+THUMBNAIL_SIDE: Final = 160
+_JPEG_QUALITY: Final = 80
+
+# Autoescaping is on whatever the template is called: it is what makes a stranger's title text.
+_ENVIRONMENT: Final = Environment(
+    loader=PackageLoader("pixvec.gallery", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One picture on a shelf.
+
+    Parameters
+    ----------
+    caption, note
+        A line below the picture, and a fainter one below that.
+    thumbnail
+        What `make_thumbnail` made; None leaves an empty frame.
+    link
+        Where a click leads; shown as text unless it is http or https.
+    """
+
+    caption: str
+    note: str = ""
+    thumbnail: str | None = None
+    link: str | None = None
+
+    @property
+    def href(self) -> str | None:
+        """The link, where it is safe to follow."""
+        return self.link if self.link and self.link.lower().startswith(("http://", "https://")) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A row of tiles under a heading."""
+
+    title: str
+    tiles: Sequence[Tile] = field(default_factory=tuple)
+    text: str = ""
+
+
+def make_thumbnail(picture: Image.Image, side: int = THUMBNAIL_SIDE) -> str:
+    """Shrink a picture to at most `side` pixels and write it as a ``data:`` URL."""
+    small = picture.convert("RGB")
+    small.thumbnail((side, side))
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=_JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def render_gallery(title: str, shelves: Sequence[Shelf], *, text: str = "") -> str:
+    """Write the page."""
+    return _ENVIRONMENT.get_template("page.html").render(title=title, shelves=shelves, text=text)

@@ -1,0 +1,69 @@
+"""The page shows what strangers wrote as text, loads nothing and runs nothing."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+
+from pixvec.gallery import Shelf, Tile, make_thumbnail, render_gallery
+from pixvec.testing.images import draw
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=http://evil.example/x onerror=alert(1)>',
+    "{{7*7}}",
+    "</title><base href=//evil.example>",
+]
+
+
+class Elements(HTMLParser):
+    """Collects tags, attributes and text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_what_strangers_wrote_is_text(words: str) -> None:
+    tile = Tile(words, note=words, thumbnail=make_thumbnail(draw()), link=f"https://a.example/{words}")
+    tame = Tile("words", note="words", thumbnail=make_thumbnail(draw()), link="https://a.example/words")
+    page = Elements(render_gallery(words, [Shelf(words, [tile], text=words)], text=words))
+    expected = Elements(render_gallery("words", [Shelf("words", [tame], text="words")], text="words"))
+    assert [tag for tag, _ in page.tags] == [tag for tag, _ in expected.tags]
+    assert [sorted(attributes) for _, attributes in page.tags] == [
+        sorted(attributes) for _, attributes in expected.tags
+    ]
+    assert page.text.count(words) == expected.text.count("words")
+
+
+@pytest.mark.parametrize(
+    ("link", "followed"),
+    [
+        ("https://a.example/a.jpg", True),
+        ("HTTP://a.example/", True),
+        ("javascript:alert(1)", False),
+        ("data:text/html,x", False),
+        (None, False),
+    ],
+)
+def test_only_web_links_are_links(link: str | None, followed: bool) -> None:
+    page = Elements(render_gallery("t", [Shelf("s", [Tile("c", link=link)])]))
+    links = [attributes for tag, attributes in page.tags if tag == "a"]
+    assert links == ([{"href": link, "rel": "noreferrer"}] if followed else [])
+
+
+def test_the_page_loads_nothing() -> None:
+    page = render_gallery("t", [Shelf("s", [Tile("c", thumbnail=make_thumbnail(draw()))])])
+    sources = [attributes["src"] for tag, attributes in Elements(page).tags if "src" in attributes]
+    assert all(source and source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in page
