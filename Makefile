@@ -31,7 +31,8 @@ bench: $(VENV_ALL)/bench.done  ## time pixvec side by side with what one would o
 	$(VENV_ALL)/bin/python benchmarks/end_to_end.py
 
 golden: $(VENV_ALL)/all.done  ## make the golden crops and vectors anew, from transformers
-	$(VENV_ALL)/bin/python tools/make_golden.py
+	$(VENV_ALL)/bin/python tools/make_golden_crops.py
+	$(VENV_ALL)/bin/python tools/make_golden_vectors.py
 
 clean:  ## remove the virtual environments and what the tools left
 	rm -rf $(VENV) $(VENV_ALL) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

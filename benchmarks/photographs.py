@@ -37,7 +37,7 @@ def photograph(number: int) -> bytes:
 def _scene(seed: int) -> Image.Image:
     rng = np.random.default_rng(seed)
     pixels = np.asarray(_shapes(rng), np.float32)  # (S, S, 3)
-    light = sum(_detail(rng, patch, 1) * 11 * patch**0.3 for patch in (1, 2, 4, 8, 16, 32, 64))
+    light = sum(_detail(rng, patch, 1) * 3.7 * patch**0.6 for patch in (1, 2, 4, 8, 16, 32, 64))
     colour = sum(_detail(rng, patch, 3) * 2 * patch**0.5 for patch in (16, 64))
     return Image.fromarray((pixels + light + colour).clip(0, 255).astype(np.uint8))
 

@@ -71,16 +71,15 @@ class Contender:
         return visit
 
     def end(self) -> None:
-        """End its process."""
-        self._process.terminate()
+        """Let its process end."""
+        self._pipe.send(None)
         self._process.join()
 
 
 def _work_when_asked(pipe: Connection, start: Start) -> None:
     work = start()
     pipe.send("ready")
-    while True:
-        inputs = pipe.recv()
+    while (inputs := pipe.recv()) is not None:
         seconds, cpu_seconds = time.perf_counter(), time.process_time()
         n_images, result = work(*inputs)
         seconds, cpu_seconds = time.perf_counter() - seconds, time.process_time() - cpu_seconds
@@ -145,8 +144,8 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def machine(*packages: str) -> str:
     """Say what the figures were measured on, and how busy it was before."""
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
-    load = os.getloadavg()[0]
-    return f"{_processor()}, {os.cpu_count()} cores, load {load:.1f} before; Python {platform.python_version()}, {versions}"
+    cores = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before"
+    return f"{_processor()}, {cores}; Python {platform.python_version()}, {versions}"
 
 
 def _processor() -> str:

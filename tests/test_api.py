@@ -126,6 +126,38 @@ def test_texts_share_the_space_of_images(options: dict[str, Any]) -> None:
         assert np.array_equal(embedder.embed_text("a dog"), texts[1:])
 
 
+@pytest.mark.parametrize("texts", [[None], [b"a"], 5])
+def test_what_is_no_text_is_refused(texts: Any, options: dict[str, Any]) -> None:
+    with pytest.raises((pixvec.UsageError, TypeError), match="text|iterable"):
+        pixvec.Embedder(**options).embed_text(texts)
+
+
+def test_too_many_failures_raise_after_the_output_is_written(
+    frame: pd.DataFrame, options: dict[str, Any], tmp_path: Path
+) -> None:
+    frame.to_parquet(tmp_path / "in.parquet")
+    with pytest.raises(pixvec.TooManyFailedError, match=r"2 of 5 rows .*, more than max_failed=1") as caught:
+        pixvec.embed_file(tmp_path / "in.parquet", tmp_path / "out.parquet", max_failed=1, **options)
+    assert caught.value.report.n_vectors == 3
+    assert pq.read_metadata(tmp_path / "out.parquet").num_rows == 5
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"image_url": []}),
+        pd.DataFrame({"image_url": [None, None]}),
+        pa.table({"image_url": pa.nulls(0)}),
+        pd.DataFrame({"image_url": ["x.example/a"]}).convert_dtypes(dtype_backend="pyarrow"),
+        pd.DataFrame({"image_url": pd.Categorical(["x.example/a"])}),
+    ],
+    ids=["no rows", "no cells", "null type", "pyarrow strings", "categories"],
+)
+def test_the_column_is_found_in_odd_frames(frame: Any, checkpoint: str) -> None:
+    table = pixvec.embed_table(frame, model=checkpoint, dns_timeout_s=1.0)
+    assert len(table) == len(frame)
+
+
 def test_an_embedder_pickles_by_its_settings(urls: list[str | None], options: dict[str, Any]) -> None:
     embedder = pixvec.Embedder(**options)
     pickled = pickle.dumps(embedder)
@@ -142,7 +174,7 @@ def test_an_embedder_works_in_several_threads(urls: list[str | None], options: d
 def test_progress_is_told_to_a_function(urls: list[str | None], options: dict[str, Any]) -> None:
     told: list[int] = []
     pixvec.Embedder(**options).embed(urls, progress=lambda report: told.append(report.n_rows))
-    assert told[-1] <= 5
+    assert told[-1] == 5
     assert told == sorted(told)
 
 
@@ -162,7 +194,9 @@ def test_an_empty_column_gives_an_empty_column(images: Any, options: dict[str, A
         (lambda: pixvec.embed_images([], batch_size=0), "expected at least 1"),
         (lambda: pixvec.embed_images([], model="./no-such-folder"), "no-such-folder"),
         (lambda: pixvec.Embedder(allow_address=("localhost:80",)).embed(["x"]), "localhost"),
-        (lambda: pixvec.embed_table(pd.DataFrame({"a": ["x"]})), "no column holds URLs"),
+        (lambda: pixvec.embed_table(pd.DataFrame({"a": ["x"]})), "none of the columns"),
+        (lambda: pixvec.embed_table(pd.DataFrame({"a": [1, 2]}), column="a"), "holds neither text nor pictures"),
+        (lambda: pixvec.embed_images([], timeout_s=0), "expected at least 0.001"),
         (lambda: pixvec.embed_table({"a": ["x"]}), "pandas DataFrame or a pyarrow Table"),
     ],
 )

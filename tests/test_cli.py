@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -104,7 +105,10 @@ def test_limit_takes_the_first_rows(
 def test_too_many_failures_are_an_exit_status(
     flags: list[str], status: int, pixvec: Pixvec, photos: Path, tmp_path: Path
 ) -> None:
-    assert pixvec(photos, tmp_path / "out.csv", *flags).returncode == status
+    finished = pixvec(photos, tmp_path / "out.csv", *flags)
+    assert finished.returncode == status
+    assert "6 rows: 4 vectors, 2 without" in finished.stderr
+    assert ("more than max_failed=" in finished.stderr) == (status == 3)
     assert (tmp_path / "out.csv").exists()
 
 
@@ -141,7 +145,7 @@ def test_an_empty_table_gives_an_empty_table(pixvec: Pixvec, tmp_path: Path) -> 
     ("text", "flags", "message"),
     [
         (None, [], "there is no file"),
-        ("id,url\n1,x\n", [], "no column holds URLs: 'id', 'url'"),
+        ("id,url\n1,x\n", [], "none of the columns 'id', 'url' holds URLs"),
         ("id,url\n1,x\n", ["-c", "nope"], "there is no column 'nope'; the columns are: 'id', 'url'"),
         ("a,b\nhttp://x.y/,http://x.y/\n", [], "several columns hold URLs: 'a', 'b'"),
         ("id,embedding,image_url\n1,2,http://x.y/\n", [], "--replace-column"),
@@ -152,7 +156,6 @@ def test_an_empty_table_gives_an_empty_table(pixvec: Pixvec, tmp_path: Path) -> 
         ("image_url\nhttp://x.y/\n", ["--model", "./nowhere"], "there is no folder './nowhere'"),
         ("image_url\nhttp://x.y/\n", ["--nope"], "--nope"),
         ("", [], "is empty"),
-        ("a,b\n1,2\n3\n", ["-c", "a"], "line 3"),
     ],
 )
 def test_wrong_use_is_one_clear_line(
@@ -167,7 +170,63 @@ def test_wrong_use_is_one_clear_line(
     assert [path.name for path in tmp_path.iterdir() if path.name != "in.csv"] == []
 
 
-@pytest.mark.parametrize("name", ["out.xyz", "no/folder/out.csv", "photos.csv"])
+def test_what_is_found_wrong_on_the_way_breaks_the_run(pixvec: Pixvec, photos: Path, tmp_path: Path) -> None:
+    photos.write_text(photos.read_text() + "ragged\n")
+    finished = pixvec(photos, tmp_path / "out.csv", "-c", "image_url")
+    assert (finished.returncode, len(finished.stderr.splitlines())) == (1, 1)
+    assert "photos.csv, line 8: cells: 1, columns in the header: 3" in finished.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["photos.csv"]
+
+
+def test_what_a_csv_was_made_with_stands_beside_it(pixvec: Pixvec, photos: Path, tmp_path: Path) -> None:
+    pixvec(photos, tmp_path / "out.csv", "--no-normalize")
+    facts = json.loads((tmp_path / "out.csv.provenance.json").read_text())
+    assert (facts["dim"], facts["normalize"], facts["embedding_version"]) == (32, False, 1)
+
+
+def test_a_link_stays_a_link(pixvec: Pixvec, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / "target.csv")
+    assert pixvec(photos, tmp_path / "link.csv").returncode == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "target.csv").read_text().startswith("id,image_url,note,embedding,")
+
+
+def test_what_somebody_else_writes_meanwhile_is_left_alone(
+    checkpoint: str, server: ImageServer, tmp_path: Path
+) -> None:
+    slow = server.add("/slow", body=image_bytes(), delay_s=1.0)
+    (tmp_path / "in.csv").write_text(f"image_url\n{slow}\n")
+    flags = ["-o", str(tmp_path / "out.csv"), "--model", checkpoint, "--allow-address", server.address]
+    command = [sys.executable, "-m", "pixvec", "embed", str(tmp_path / "in.csv"), *flags]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not server.requests:
+            time.sleep(0.05)
+        (tmp_path / "out.csv").write_text("precious")
+        _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, (tmp_path / "out.csv").read_text()) == (1, "precious")
+    assert (tmp_path / f"out.{process.pid}.csv").exists()
+    assert "was left alone" in stderr
+
+
+def test_nobody_on_stderr_is_no_reason_to_stop(
+    checkpoint: str, photos: Path, site: ImageServer, tmp_path: Path
+) -> None:
+    flags = ["-o", str(tmp_path / "out.csv"), "--model", checkpoint, "--allow-address", site.address]
+    command = [sys.executable, "-m", "pixvec", "embed", str(photos), *flags]
+    closed = subprocess.run(["bash", "-c", 'exec "$@" 2>&-', "bash", *command], timeout=60, check=False)
+    assert (closed.returncode, (tmp_path / "out.csv").exists()) == (0, True)
+
+
+def test_an_interrupt_while_it_starts_is_no_traceback() -> None:
+    for delay_s in (0.05, 0.2, 0.4):
+        with subprocess.Popen([sys.executable, "-m", "pixvec", "--help"], stderr=subprocess.PIPE, text=True) as process:
+            time.sleep(delay_s)
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=30)
+        assert "pixvec" not in stderr
+
+
+@pytest.mark.parametrize("name", ["out.xyz", "no/folder/out.csv", "photos.csv", f"{'o' * 300}.csv"])
 def test_an_output_that_cannot_be_is_named(name: str, pixvec: Pixvec, photos: Path, tmp_path: Path) -> None:
     finished = pixvec(photos, tmp_path / name)
     assert finished.returncode == 2
@@ -195,7 +254,7 @@ def test_an_interrupted_run_leaves_nothing(checkpoint: str, server: ImageServer,
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGINT)
         _, stderr = process.communicate(timeout=10)
-    assert (process.returncode, stderr.strip()) == (130, "pixvec: interrupted; nothing was written")
+    assert (process.returncode, stderr.strip()) == (130, "pixvec: interrupted")
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
@@ -221,4 +280,4 @@ def test_every_option_is_a_flag_with_its_help() -> None:
     text = " ".join(run("embed", "--help").stdout.split())
     for known in options_of(FileOptions):
         assert "--" + known.name.replace("_", "-") in text
-        assert known.help in text
+        assert str(known.help) in text

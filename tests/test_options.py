@@ -6,10 +6,11 @@ import inspect
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from pixvec.errors import UsageError
-from pixvec.options import check_options, option, options_of, takes_options
+from pixvec.options import check_options, limit, option, options_of, takes_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class Paint:
     glossy: bool = option(False, "whether it shines")
     note: str | None = option(None, "what to remember")
     on: tuple[str, ...] = option((), "what to paint")
-    dries_s: float = 60.0
+    dries_s: float = limit(60.0, minimum=0.1)
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -39,6 +40,16 @@ def test_the_signature_shows_every_field() -> None:
     assert list(inspect.signature(paint).parameters) == ["wall", "color", "coats", "glossy", "note", "on", "dries_s"]
 
 
+def test_inputs_may_be_named() -> None:
+    assert paint(wall="north") == ("north", Paint())  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="missing a required argument: 'wall'"):
+        paint()  # type: ignore[call-arg]
+
+
+def test_numpy_numbers_and_lists_will_do() -> None:
+    assert Paint(coats=np.int64(3), dries_s=np.float32(1.5), on=["door"]).coats == 3  # type: ignore[arg-type]
+
+
 def test_options_are_the_fields_with_help() -> None:
     assert [known.name for known in options_of(Paint)] == ["color", "coats", "glossy", "note", "on"]
 
@@ -53,6 +64,8 @@ def test_options_are_the_fields_with_help() -> None:
         ({"coats": None}, "coats=None: expected int, got NoneType"),
         ({"glossy": 1}, "glossy=1: expected bool, got int"),
         ({"note": 3}, "note=3: expected str, got int"),
+        ({"dries_s": 0}, "dries_s=0: expected at least 0.1"),
+        ({"dries_s": "1"}, "dries_s='1': expected float, got str"),
         ({"on": "wall"}, "on='wall': expected tuple, got str"),
         ({"colour": "red"}, "there is no option 'colour'; did you mean color?"),
         ({"zzz": "red"}, "there is no option 'zzz'; it takes color, coats, glossy, note, on, dries_s"),

@@ -136,14 +136,14 @@ class CountingModel:
         self.n_crops = 0
         self.checkpoint = type("Checkpoint", (), {"processor": PROCESSOR})
 
-    def embed_crops(self, crops: Crops) -> Vectors:
+    def embed_crops(self, crops: Crops, *, stop: threading.Event | None = None) -> Vectors:
         self.n_crops += len(crops)
         means: Vectors = crops.reshape(len(crops), -1).mean(axis=1, keepdims=True, dtype=np.float32)
         return means
 
 
 class BrokenModel(CountingModel):
-    def embed_crops(self, crops: Crops) -> Vectors:
+    def embed_crops(self, crops: Crops, *, stop: threading.Event | None = None) -> Vectors:
         raise ZeroDivisionError
 
 

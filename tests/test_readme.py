@@ -30,7 +30,7 @@ def test_the_example_runs(
     options = f"model={checkpoint!r}, allow_address=({server.address!r},)"
     code = code.replace('model="openai/clip-vit-base-patch32"', options)
     code = re.sub(r"(embed_(?:images|table)\(.*?\]\]?)\)", rf"\1, {options})", code)
-    exec(code, {})  # noqa: S102
+    exec(code, {})
     printed = capsys.readouterr().out
     assert re.search(r"http_404\s+1", printed)
     assert "5 rows: 4 vectors, 1 without" in printed

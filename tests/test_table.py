@@ -75,8 +75,8 @@ def test_a_given_name_needs_no_urls_in_it() -> None:
     [
         ({"page": [URL], "site": [URL]}, None, "several columns hold URLs: 'page', 'site'; choose one with -c"),
         ({"img": [URL], "src": [URL]}, None, "several columns hold URLs: 'img', 'src'"),
-        ({"id": [1], "name": ["x"]}, None, "no column holds URLs: 'id', 'name'; name it with -c"),
-        ({"url": [URL] * 3 + ["no"]}, None, "no column holds URLs"),
+        ({"id": [1], "name": ["x"]}, None, "none of the columns 'id', 'name' holds URLs; name one with -c"),
+        ({"url": [URL] * 3 + ["no"]}, None, "none of the columns"),
         ({"id": [1], "url": [URL]}, "Url", "there is no column 'Url'; the columns are: 'id', 'url'"),
     ],
     ids=["several", "several usual names", "none", "under 80 %", "given name"],

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pixvec.errors import RunError as RunError
     from pixvec.errors import UsageError as UsageError
     from pixvec.report import Report as Report
+    from pixvec.report import TooManyFailedError as TooManyFailedError
 
 # Names are loaded when first asked for, so that the import costs nothing: the engine alone takes a tenth of a second.
 _HOMES = {
@@ -26,7 +27,7 @@ _HOMES = {
     "pixvec.errors": (
         *("MissingExtraError", "ModelError", "PixvecError", "PixvecWarning", "RowError", "RunError", "UsageError"),
     ),
-    "pixvec.report": ("Report",),
+    "pixvec.report": ("Report", "TooManyFailedError"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

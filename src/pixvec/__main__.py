@@ -1,5 +1,23 @@
-"""Run the command line as ``python -m pixvec``."""
+"""Start the command line: ``pixvec``, or ``python -m pixvec``.
 
-from pixvec.cli import main
+An interrupt while the imports run ends the process at once, as it would a program in C: nothing is under way yet, and
+a traceback through the import system would help nobody.
+"""
 
-main()
+from __future__ import annotations
+
+import signal
+import sys
+
+
+def main() -> None:
+    """Run the command line, and leave with its exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from pixvec.cli import run  # noqa: PLC0415 (the imports are what must be interruptible)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from pixvec.columns import Column, open_column
-from pixvec.errors import PixvecWarning
+from pixvec.errors import PixvecWarning, UsageError
 from pixvec.fetch import looks_like_url
 from pixvec.model import ClipModel
 from pixvec.options import takes_options
@@ -104,10 +104,16 @@ class Embedder(Settings):
 
         Raises
         ------
+        UsageError
+            When something is no text.
         ModelError
             When the model has no text tower or no tokenizer.
         """
-        return self._model.embed_texts([texts] if isinstance(texts, str) else list(texts))
+        listed = [texts] if isinstance(texts, str) else list(texts)
+        for text in listed:
+            if not isinstance(text, str):
+                raise UsageError(f"embed_text takes texts, not {type(text).__name__}")
+        return self._model.embed_texts(listed)
 
     def provenance(self) -> dict[str, Any]:
         """State what the vectors are made with, in JSON's types."""

@@ -7,17 +7,15 @@ batch fills meanwhile. The queue is bounded: who brings a crop to a full queue w
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeAlias
 
 import numpy as np
 
 from pixvec.model import ClipModel
-from pixvec.report import Report
-from pixvec.values import Crop, Vector
+from pixvec.threads import Threads
+from pixvec.values import Crop, Vector, Vectors
 
 _LINGER_S = 0.5
 """How long a part-filled batch waits for the next crop while some are still expected."""
@@ -29,10 +27,10 @@ _Item: TypeAlias = tuple[Crop, asyncio.Future[Vector]]
 class Batcher:
     """Runs `model` over the crops that are put in; `run` must be running as a task of the same loop."""
 
-    def __init__(self, model: ClipModel, batch_size: int, report: Report) -> None:
+    def __init__(self, model: ClipModel, batch_size: int) -> None:
+        self.threads = Threads(1, "model")
         self._model = model
         self._batch_size = batch_size
-        self._report = report
         self._queue: asyncio.Queue[_Item | None] = asyncio.Queue(_QUEUED_BATCHES * batch_size)
         self._n_expected = 0
 
@@ -55,17 +53,17 @@ class Batcher:
 
     async def run(self) -> None:
         """Embed what is put in, batch by batch, until cancelled."""
-        loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, thread_name_prefix="pixvec-model") as thread:
-            while True:
-                batch = await self._next_batch()
-                await self._settle(batch, loop.run_in_executor(thread, self._embed, [crop for crop, _ in batch]))
-
-    def _embed(self, crops: list[Crop]) -> list[Vector]:
-        started = time.monotonic()
-        vectors = self._model.embed_crops(np.stack(crops))
-        self._report.model_busy += time.monotonic() - started
-        return list(vectors)
+        while True:
+            batch = await self._next_batch()
+            try:
+                vectors = await self.threads.run(self._embed, [crop for crop, _ in batch])
+                pairs = list(zip(batch, vectors, strict=True))
+            except Exception as bug:  # noqa: BLE001 (it surfaces where the vectors are waited for)
+                for _, future in batch:
+                    future.set_exception(bug)
+            else:
+                for (_, future), vector in pairs:
+                    future.set_result(vector.copy())  # a view would keep the whole batch alive
 
     async def _next_batch(self) -> list[_Item]:
         batch: list[_Item] = []
@@ -82,12 +80,5 @@ class Batcher:
     def _is_idle(self) -> bool:
         return not self._n_expected and self._queue.empty()
 
-    async def _settle(self, batch: list[_Item], embedding: asyncio.Future[list[Vector]]) -> None:
-        try:
-            vectors = await embedding
-        except Exception as bug:  # noqa: BLE001 (it surfaces where the vectors are waited for)
-            for _, future in batch:
-                future.set_exception(bug)
-            return
-        for (_, future), vector in zip(batch, vectors, strict=True):
-            future.set_result(vector.copy())  # a view would keep the whole batch alive
+    def _embed(self, crops: list[Crop]) -> Vectors:
+        return self._model.embed_crops(np.stack(crops), stop=self.threads.stopping)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from pixvec.errors import ModelError, PixvecError, UsageError
 from pixvec.options import Option, options_of
-from pixvec.report import Report
+from pixvec.report import Report, TooManyFailedError
 from pixvec.run import FileOptions, run_file
 
 BROKE, WRONG_USE, TOO_MANY_FAILED, INTERRUPTED = 1, 2, 3, 130
@@ -22,24 +23,32 @@ _LINE_EVERY_S = 10.0
 _SHORT = {"column": "-c"}
 
 
-def main() -> None:
-    """Run the command line, and leave with its exit status."""
-    sys.exit(run(sys.argv[1:]))
-
-
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status; errors of ours become one line on stderr."""
     try:
-        return cli.main(arguments, prog_name="pixvec", standalone_mode=False) or 0
+        with cli.make_context("pixvec", arguments) as context:
+            return int(cli.invoke(context) or 0)
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except click.ClickException as error:
-        error.show()
+        _say(f"pixvec: {error.format_message()}")
         return WRONG_USE
-    except (click.Abort, KeyboardInterrupt):
-        _say("pixvec: interrupted; nothing was written")
+    except KeyboardInterrupt:
+        _say("pixvec: interrupted")
         return INTERRUPTED
     except PixvecError as error:
         _say(f"pixvec: {error}")
-        return WRONG_USE if isinstance(error, UsageError | ModelError) else BROKE
+        return _status(error)
+
+
+def _status(error: PixvecError) -> int:
+    match error:
+        case UsageError() | ModelError():
+            return WRONG_USE
+        case TooManyFailedError():
+            return TOO_MANY_FAILED
+        case _:
+            return BROKE
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -81,19 +90,25 @@ def _flag(known: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 @click.argument("input")
 @click.option("-o", "--output", required=True, help="the file to write: .csv or .parquet")
 @with_options(FileOptions)
-def embed(input: str, output: str, **options: Any) -> int:
+def embed(input: str, output: str, **options: Any) -> None:
     """Embed a column of image URLs of INPUT, a CSV or Parquet file.
 
     The output has INPUT's rows and columns, in their order, and beside each row its vector or the reason why it has
     none. Exit status: 0 every row decided, 1 the run broke, 2 wrong use, 3 more failed than --max-failed allows,
     130 interrupted.
     """
-    progress = None if sys.stderr.isatty() else _plain_lines()
-    settings = FileOptions(**options, progress=progress)
-    report = run_file(input, output, settings)
+    settings = FileOptions(**options, progress=None if _is_terminal() else _plain_lines())
+    try:
+        report = run_file(input, output, settings)
+    except TooManyFailedError as error:
+        _summarize(error.report, settings)
+        raise
+    _summarize(report, settings)
+
+
+def _summarize(report: Report, settings: FileOptions) -> None:
     if not settings.quiet:
-        click.echo(f"{report}\nwrote {output}", err=True)
-    return TOO_MANY_FAILED if report.n_failed > settings.max_failed_rows(report.n_rows) else 0
+        _say(str(report))
 
 
 def _plain_lines() -> Callable[[Report], None]:
@@ -112,5 +127,11 @@ def _plain_lines() -> Callable[[Report], None]:
     return tell
 
 
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    # Nobody may be listening, which is no reason to lose a run.
+    with suppress(OSError):
+        click.echo(line, err=True)

@@ -28,7 +28,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from pixvec.errors import ImageError
-from pixvec.options import option
+from pixvec.options import limit, option
 from pixvec.sniff import drop_stray_bytes, sniff
 from pixvec.values import ImageFacts
 
@@ -43,8 +43,8 @@ class DecodeOptions:
     decode: Literal["auto", "full", "reference"] = option(
         "auto", "auto: scaled JPEG decoding; full: every pixel; reference: exactly as transformers does"
     )
-    max_pixels: int = 100_000_000
-    max_pixels_in_flight: int = 150_000_000
+    max_pixels: int = limit(100_000_000)
+    max_pixels_in_flight: int = limit(150_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,9 +249,14 @@ _TURNS: Final = {
 
 
 def _as_transformers(image: Image.Image) -> Image.Image:
-    """Convert a picture as the reference does: no orientation, no compositing, 16 bits clipped."""
-    image.info.pop("transparency", None)  # makes no difference to the pixels, but Pillow would warn of it
-    return image.convert("RGB")
+    """Convert a picture as the reference does: no orientation, no alpha, 16 bits clipped.
+
+    A single clear colour outlives the conversion, and transformers' processor then puts it on white.
+    """
+    if isinstance(image.info.get("transparency"), bytes):
+        del image.info["transparency"]  # makes no difference to the pixels, but Pillow would warn of it
+    converted = image.convert("RGB")
+    return _on_white(converted) if converted.has_transparency_data else converted
 
 
 def _as_seen(image: Image.Image, body: bytes) -> Image.Image:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
@@ -36,7 +37,12 @@ Node: TypeAlias = ov.Output
 Precision: TypeAlias = Literal["bf16", "fp32"]
 Program: TypeAlias = Callable[..., NDArray[np.float32]]
 
+_STOP_POLL_MS = 50
 _HINTS: dict[Precision, Any] = {"bf16": ov.Type.bf16, "fp32": ov.Type.f32}
+
+
+class StoppedError(Exception):
+    """The caller asked for a computation to stop."""
 
 
 @cache
@@ -68,7 +74,8 @@ def constant(values: NDArray[Any]) -> Node:
 def compile_graph(graph: Graph, precision: Precision) -> Program:
     """Compile `graph` for this processor.
 
-    The result may be called from several threads at once: each has an inference request of its own.
+    The result may be called from several threads at once: each has an inference request of its own. Where it is given
+    an event as ``stop``, it raises `StoppedError` soon after the event is set.
     """
     compiled = _core().compile_model(
         graph,
@@ -78,10 +85,27 @@ def compile_graph(graph: Graph, precision: Precision) -> Program:
     )
     local = threading.local()
 
-    def run(*inputs: NDArray[Any]) -> NDArray[np.float32]:
+    def run(*inputs: NDArray[Any], stop: threading.Event | None = None) -> NDArray[np.float32]:
         if not hasattr(local, "request"):
             local.request = compiled.create_infer_request()
-        local.request.infer(list(inputs), share_inputs=True)
+        local.request.start_async(list(inputs), share_inputs=True)
+        _wait(local.request, stop)
         return np.array(local.request.get_output_tensor(0).data)
 
     return run
+
+
+def _heed(stop: threading.Event | None) -> None:
+    if stop is not None and stop.is_set():
+        raise StoppedError
+
+
+def _wait(request: ov.InferRequest, stop: threading.Event | None) -> None:
+    try:
+        while not request.wait_for(_STOP_POLL_MS):
+            _heed(stop)
+    except BaseException:  # a KeyboardInterrupt too must not leave the request busy
+        request.cancel()
+        with suppress(RuntimeError):  # says that it was cancelled
+            request.wait()
+        raise

@@ -2,9 +2,11 @@
 
 PixvecError
 ├── UsageError             the caller's mistake, found before any work
-│   └── MissingExtraError  a feature whose packages are not installed
+│   ├── MissingExtraError  a feature whose packages are not installed
+│   └── RecipeError        a recipe that cannot be read or run (in recipe/errors.py)
 ├── ModelError             a checkpoint that cannot be found, read or run
 ├── RunError               a run that broke after it had begun
+│   └── TooManyFailedError the output is whole, and more rows failed than were allowed (in report.py)
 └── RowError               one row has no vector: code, detail, retryable
     ├── FetchError         no bytes came
     └── ImageError         bytes came, and no picture came of them

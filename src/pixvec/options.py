@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import numbers
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -36,20 +37,38 @@ Options_co = TypeVar("Options_co", covariant=True)
 Result = TypeVar("Result")
 
 
-def option(default: Any, help: str, *, minimum: int | None = None) -> Any:
+def option(default: Any, help: str, *, minimum: float | None = None) -> Any:
     """Make a dataclass field that users may set, with the line of help that the command line prints for it."""
     return dataclasses.field(default=default, metadata={"help": help, "minimum": minimum})
 
 
+def limit(default: Any, *, minimum: float = 1) -> Any:
+    """Make a dataclass field that only callers in Python may set."""
+    return dataclasses.field(default=default, metadata={"help": None, "minimum": minimum})
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Option:
-    """One option as a face shows it: an optional type is given by its other half."""
+    """One option as a face shows it.
+
+    Parameters
+    ----------
+    types
+        What it may be, None aside.
+    help
+        None for a `limit`.
+    """
 
     name: str
-    type: Any
+    types: tuple[Any, ...]
     default: Any
-    help: str
-    minimum: int | None
+    help: str | None
+    minimum: float | None
+
+    @property
+    def type(self) -> Any:
+        """What a word of the command line is turned into."""
+        return self.types[0]
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -62,50 +81,55 @@ class Option:
         return get_origin(self.type) is tuple
 
 
-def options_of(options_type: type) -> Iterator[Option]:
+def options_of(options_type: type) -> list[Option]:
     """List the options of a dataclass, in the order of its fields."""
-    hints = get_type_hints(options_type)
-    for field in dataclasses.fields(options_type):
-        if "help" in field.metadata:
-            yield Option(
-                field.name,
-                _required(hints[field.name]),
-                field.default,
-                field.metadata["help"],
-                field.metadata["minimum"],
-            )
+    return [known for known in _fields_of(options_type) if known.help is not None]
 
 
 def check_options(options: Any) -> None:
-    """Refuse a value that an option cannot take, and name the option.
+    """Refuse a value that an option or limit cannot take, and name it.
 
     Raises
     ------
     UsageError
         For a word that is not among the choices, a number below the minimum, or a value of another type.
     """
-    for known in options_of(type(options)):
+    for known in _fields_of(type(options)):
         value = getattr(options, known.name)
         if value is not None or known.default is not None:
             _check(known, value)
 
 
+def _fields_of(options_type: type) -> Iterator[Option]:
+    hints = get_type_hints(options_type)
+    for field in dataclasses.fields(options_type):
+        if field.metadata:
+            yield Option(field.name, _parts(hints[field.name]), field.default, **field.metadata)
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """Take a union apart, and drop None: what remains of ``str | None`` is ``str``."""
+    parts = get_args(hint) if get_origin(hint) in {types.UnionType, typing.Union} else (hint,)
+    return tuple(part for part in parts if part is not types.NoneType)
+
+
 def _check(known: Option, value: Any) -> None:
-    if known.choices and value not in known.choices:
-        raise UsageError(f"{known.name}={value!r}: expected one of {', '.join(known.choices)}")
-    kind = get_origin(known.type) or known.type
-    if isinstance(kind, type) and (not isinstance(value, kind) or isinstance(value, bool) != (kind is bool)):
-        raise UsageError(f"{known.name}={value!r}: expected {kind.__name__}, got {type(value).__name__}")
+    if known.choices:
+        if value not in known.choices:
+            raise UsageError(f"{known.name}={value!r}: expected one of {', '.join(known.choices)}")
+        return
+    kinds = [get_origin(part) or part for part in known.types]
+    if not any(_is_a(value, kind) for kind in kinds):
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise UsageError(f"{known.name}={value!r}: expected {expected}, got {type(value).__name__}")
     if known.minimum is not None and value < known.minimum:
         raise UsageError(f"{known.name}={value!r}: expected at least {known.minimum}")
 
 
-def _required(hint: Any) -> Any:
-    """Drop None from a type: what remains of ``str | None`` is ``str``."""
-    if get_origin(hint) in {types.UnionType, typing.Union}:
-        (kept,) = (part for part in get_args(hint) if part is not types.NoneType)
-        return kept
-    return hint
+def _is_a(value: Any, kind: type) -> bool:
+    """Tell whether a value may stand for a type: NumPy's numbers may, a bool for a number may not."""
+    stand_ins = {int: numbers.Integral, float: numbers.Real, tuple: (tuple, list)}
+    return isinstance(value, stand_ins.get(kind, kind)) and isinstance(value, bool) == (kind is bool)  # type: ignore[arg-type]
 
 
 class _TakesOptions(Protocol[P, Options_co]):
@@ -124,14 +148,17 @@ def takes_options(options_type: Callable[P, Options_co]) -> _TakesOptions[P, Opt
     """Let callers pass a function's last parameter, an options dataclass, as keyword arguments of its fields."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def call(*inputs: Any, **keywords: Any) -> Any:
-            return function(*inputs, _build(options_type, keywords))
-
         signature = inspect.signature(function)
-        inputs = [part.replace(kind=part.POSITIONAL_ONLY) for part in signature.parameters.values()][:-1]
-        keywords = inspect.signature(options_type).parameters.values()
-        call.__signature__ = signature.replace(parameters=[*inputs, *keywords])  # type: ignore[attr-defined]
+        *inputs, _ = signature.parameters.values()
+
+        @functools.wraps(function)
+        def call(*given: Any, **keywords: Any) -> Any:
+            named = {part.name: keywords.pop(part.name) for part in inputs if part.name in keywords}
+            bound = inspect.Signature(inputs).bind(*given, **named)
+            return function(*bound.args, _build(options_type, keywords))
+
+        options = inspect.signature(options_type).parameters.values()
+        call.__signature__ = signature.replace(parameters=[*inputs, *options])  # type: ignore[attr-defined]
         return call
 
     return decorate

@@ -14,7 +14,6 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,10 +29,15 @@ from pixvec.preprocess import crop, min_side
 from pixvec.report import Report
 from pixvec.settings import Settings, resolve_decode
 from pixvec.single_flight import SingleFlight
+from pixvec.threads import Threads
 from pixvec.values import Crop, ImageFacts, Row, Vector
 
 WAITING_ROWS = 16_384
 """Rows under way at once: room enough that the model never waits for a slow neighbour. A decided row takes 2 KB."""
+WAITING_CELL_BYTES = 64 << 20
+"""Bytes of pictures that came as cells and are under way: they are at hand, so there is no reason to read far ahead."""
+_EAGER_ROWS, _BREATH_ROWS, _BREATH_S = 2_048, 64, 0.01
+"""With this many rows undecided, reading ahead pauses every so many rows, so that the loop gets to work on them."""
 _TICK_S = 0.2
 """How often progress is told while a row is waited for."""
 
@@ -65,21 +69,33 @@ def embed_cells(
     """
     with LoopThread(_Road(model, settings, report).open()) as loop:
         under_way: deque[_UnderWay] = deque()
+        n_bytes = 0
         for number, cell in enumerate(cells):
             under_way.append(_UnderWay(number, cell, loop.submit(loop.resource.embed(cell))))
-            while under_way and (under_way[0].row.done() or len(under_way) == WAITING_ROWS):
-                yield under_way.popleft().wait(report, on_progress)
+            n_bytes += under_way[-1].n_bytes
+            if number % _BREATH_ROWS == 0 and number - report.n_rows > _EAGER_ROWS:
+                concurrent.futures.wait([under_way[0].row], timeout=_BREATH_S)
+            while under_way and (
+                under_way[0].row.done() or len(under_way) == WAITING_ROWS or n_bytes > WAITING_CELL_BYTES
+            ):
+                first = under_way.popleft()
+                n_bytes -= first.n_bytes
+                yield first.wait(report, on_progress)
         while under_way:
             yield under_way.popleft().wait(report, on_progress)
+    if on_progress:
+        on_progress(report)
 
 
-@dataclass(frozen=True, slots=True)
 class _UnderWay:
     """A cell on its road."""
 
-    number: int
-    cell: object
-    row: concurrent.futures.Future[Row]
+    __slots__ = ("n_bytes", "name", "row")
+
+    def __init__(self, number: int, cell: object, row: concurrent.futures.Future[Row]) -> None:
+        self.name = f"row {number}, {_redacted(cell)}"
+        self.n_bytes = len(cell) if isinstance(cell, bytes) else 0
+        self.row = row
 
     def wait(self, report: Report, on_progress: Progress | None) -> Row:
         if on_progress:
@@ -89,7 +105,7 @@ class _UnderWay:
         try:
             return self.row.result()
         except Exception as bug:
-            bug.add_note(f"pixvec: this is a bug, met at row {self.number} ({_redacted(self.cell)})")
+            bug.add_note(f"pixvec: this is a bug, met at {self.name}")
             raise
 
 
@@ -97,18 +113,16 @@ class _Road:
     """The road of one cell, and what the cells of a call share on it."""
 
     def __init__(self, model: ClipModel, settings: Settings, report: Report) -> None:
-        n_threads = os.cpu_count() or 1
         self._processor = model.checkpoint.processor
         is_scaled = resolve_decode(settings, model.precision) == "scaled"
         self._min_side = min_side(self._processor) if is_scaled else None
         self._report = report
         self._fetcher = Fetcher(settings)
         self._decoder = Decoder(settings)
-        self._batcher = Batcher(model, settings.batch_size, report)
-        self._threads = ThreadPoolExecutor(n_threads, thread_name_prefix="pixvec-decode")
-        self._n_threads = n_threads
+        self._batcher = Batcher(model, settings.batch_size)
+        self._threads = Threads(_n_cores(), "decode")
         # One body more than threads, so that no thread waits for work; this also bounds the crops that wait.
-        self._decode_slots = asyncio.Semaphore(n_threads + 1)
+        self._decode_slots = asyncio.Semaphore(self._threads.n + 1)
         self._urls: SingleFlight[URL, Row] = SingleFlight(WAITING_ROWS)
         self._pictures: SingleFlight[bytes, _Picture | _NoPicture] = SingleFlight(WAITING_ROWS)
 
@@ -117,8 +131,9 @@ class _Road:
         """Keep the road open; what it holds ends with the block."""
         async with self._fetcher, asyncio.TaskGroup() as tasks:
             batches = tasks.create_task(self._batcher.run())
-            with self._threads:
-                yield self
+            yield self
+            self._threads.close()
+            self._batcher.threads.close()
             batches.cancel()
 
     async def embed(self, cell: object) -> Row:
@@ -138,8 +153,9 @@ class _Road:
                     raise FetchError("invalid_url", f"a cell of type {type(cell).__name__} holds no URL")
         except RowError as error:
             row = _failed(error)
-        self._report.n_repeats = self._urls.n_repeats + self._pictures.n_repeats
         self._report.count(row, host)
+        self._report.n_repeats = self._urls.n_repeats + self._pictures.n_repeats
+        self._report.decode_busy, self._report.model_busy = self._threads.busy_s, self._batcher.threads.busy_s
         return row
 
     async def _embed_url(self, url: URL) -> Row:
@@ -163,15 +179,11 @@ class _Road:
         return await self._pictures.get(sha256, partial(self._decode, body, sha256))
 
     async def _decode(self, body: bytes, sha256: bytes) -> _Picture | _NoPicture:
-        loop = asyncio.get_running_loop()
         async with self._decode_slots:
-            started = loop.time()
             try:
-                pixels, facts = await loop.run_in_executor(self._threads, self._read, body, sha256)
+                pixels, facts = await self._threads.run(self._read, body, sha256)
             except ImageError as error:
                 return _NoPicture(_failed(error))
-            finally:
-                self._report.decode_busy += (loop.time() - started) / self._n_threads
             return _Picture(facts, await self._batcher.put(pixels))
 
     def _read(self, body: bytes, sha256: bytes) -> tuple[Crop, ImageFacts]:
@@ -199,6 +211,11 @@ class _NoPicture:
 
     async def row(self, final_url: str | None = None) -> Row:  # noqa: ARG002 (as a picture's)
         return self.failed
+
+
+def _n_cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _redacted(cell: object) -> str:

@@ -48,4 +48,4 @@ def _move(bar: tqdm, report: Report) -> None:
 def _is_watched() -> bool:
     shell = sys.modules.get("IPython")
     in_notebook = shell is not None and "IPKernelApp" in getattr(shell.get_ipython(), "config", {})
-    return in_notebook or sys.stderr.isatty()
+    return in_notebook or (sys.stderr is not None and sys.stderr.isatty())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 from pixvec.model import ClipModel
 from pixvec.settings import Settings, resolve_decode
+from pixvec.table import reporting_write_errors
 
 EMBEDDING_VERSION: Final = 1
 """Raised only when the same bytes, weights and settings come to other vectors."""
@@ -31,3 +34,10 @@ def provenance(model: ClipModel, settings: Settings) -> dict[str, Any]:
         "embedding_version": EMBEDDING_VERSION,
         "pixvec_version": version("pixvec"),
     }
+
+
+def write_provenance(table: Path, facts: dict[str, Any]) -> None:
+    """Write what a table's vectors were made with to a file beside it, for formats that hold no metadata."""
+    beside = table.with_name(f"{table.name}.provenance.json")
+    with reporting_write_errors(beside):
+        beside.write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
+from pixvec.errors import RunError
 from pixvec.values import Row
 
 _BUSY_SHARE = 0.5
 """A stage that was busy for less than this share of the time held nobody up."""
+_MAX_HOSTS = 10_000
+"""Hosts that failures are counted by, the first ones; a column may have millions."""
 
 
 @dataclass(slots=True)
@@ -24,9 +28,8 @@ class Report:
     failures: Counter[str] = field(default_factory=Counter)
     failed_hosts: Counter[str] = field(default_factory=Counter)
     decode_busy: float = 0.0
-    """Seconds of decoding, divided by the number of decode threads."""
     model_busy: float = 0.0
-    """Seconds the model ran."""
+    """Seconds that each stage worked, divided by the number of its threads."""
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
 
@@ -63,7 +66,7 @@ class Report:
             self.n_vectors += 1
             return
         self.failures[row.error] += 1
-        if host:
+        if host and (host in self.failed_hosts or len(self.failed_hosts) < _MAX_HOSTS):
             self.failed_hosts[host] += 1
 
     def __str__(self) -> str:
@@ -83,3 +86,24 @@ def most_common(counts: Counter[str], most: int = 8) -> str:
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     named = [f"{name} {n:,}" for name, n in ranked[:most]]
     return ", ".join([*named, f"and {len(ranked) - most:,} more"] if len(ranked) > most else named)
+
+
+class TooManyFailedError(RunError):
+    """The output is whole, and more of its rows failed than were allowed.
+
+    Parameters
+    ----------
+    output
+        The file that was written.
+    report
+        What happened.
+    allowed
+        How many rows were allowed to fail, as the caller said it.
+    """
+
+    def __init__(self, output: Path, report: Report, allowed: object) -> None:
+        super().__init__(
+            f"{output} is written, but {report.n_failed:,} of {report.n_rows:,} rows have no vector, "
+            f"more than max_failed={allowed} allows"
+        )
+        self.report = report

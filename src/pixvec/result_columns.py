@@ -55,6 +55,8 @@ def replaced_columns(existing: Iterable[str], options: ResultOptions) -> list[st
     UsageError
         If there are any and `replace_column` was not asked for.
     """
+    if not options.output_column:
+        raise UsageError("output_column='': the vector's column needs a name")
     new = result_names(options.output_column)
     clashes = [name for name in existing if name in new]
     if clashes and not options.replace_column:

@@ -19,19 +19,27 @@ class SingleFlight(Generic[Key, Made]):
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._flights: OrderedDict[Key, asyncio.Task[Made]] = OrderedDict()
+        self._flights: OrderedDict[Key, asyncio.Future[Made]] = OrderedDict()
         self.n_repeats = 0
 
     async def get(self, key: Key, make: Callable[[], Coroutine[Any, Any, Made]]) -> Made:
         """Return what `make` made for `key`, now or earlier."""
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = asyncio.create_task(make())
-            self._forget_oldest()
-        else:
+        if flight := self._flights.get(key):
             self.n_repeats += 1
             self._flights.move_to_end(key)
-        return await flight
+            return await flight
+        flight = self._flights[key] = asyncio.get_running_loop().create_future()
+        self._forget_oldest()
+        try:
+            flight.set_result(await make())
+        except asyncio.CancelledError:
+            flight.cancel()
+            raise
+        except BaseException as error:
+            flight.set_exception(error)
+            flight.exception()  # the maker's caller has it; that nobody else waits is no fault
+            raise
+        return flight.result()
 
     def _forget_oldest(self) -> None:
         # A flight that is forgotten under way goes on for those who wait for it.

@@ -71,10 +71,18 @@ def unit(vectors: Any) -> Vectors:
 
 
 def assert_parity(theirs: Vectors, ours: Vectors) -> None:
-    """Hold unit vectors within 1e-4 in every number and 0.99999 in cosine of each other."""
+    """Hold unit vectors within 1e-5 in every number and 0.99999 in cosine of each other.
+
+    Promised is 1e-4. Random weights react less to a picture than trained ones, hence the tenth of it.
+    """
     assert theirs.shape == ours.shape
-    assert np.abs(theirs - ours).max() <= 1e-4
+    assert difference(theirs, ours) <= 1e-5
     assert cosines(theirs, ours).min() >= 0.99999
+
+
+def difference(one: Vectors, other: Vectors) -> float:
+    """Return the largest difference of two numbers at the same place."""
+    return float(np.abs(one - other).max())
 
 
 def cosines(one: Vectors, other: Vectors) -> Vectors:
@@ -111,7 +119,7 @@ def two_layers() -> Iterator[Path]:
     """The folder of a checkpoint in ViT-B/32's width and resolution, quick to run."""
     with tempfile.TemporaryDirectory() as folder:
         yield make_checkpoint(
-            Path(folder), "vit-base-patch32", vision={"num_hidden_layers": 2}, text={"num_hidden_layers": 2}
+            Path(folder), "vit-base-patch32", vision={"num_hidden_layers": 2}, text={"num_hidden_layers": 1}
         )
 
 

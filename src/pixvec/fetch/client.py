@@ -12,6 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from types import TracebackType
 from typing import Final, Self
@@ -220,7 +221,9 @@ def _refuse_encoding(response: aiohttp.ClientResponse) -> None:
         raise FetchError("bad_encoding", "the body is compressed, which was not asked for")
 
 
+@cache
 def _tls_context() -> ssl.SSLContext:
+    # Reading the system's certificates takes longer than a fetch.
     context = ssl.create_default_context()
     if not context.cert_store_stats()["x509_ca"]:
         try:

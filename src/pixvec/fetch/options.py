@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pixvec.fetch.address import parse_allowed
-from pixvec.options import option
+from pixvec.options import limit, option
 
 _MIB: Final = 1 << 20
 
@@ -35,13 +35,13 @@ class FetchOptions:
     connections: int = option(256, "connections in all", minimum=1)
     allow_private: bool = option(False, "fetch from private networks and from this machine too")
     allow_address: tuple[str, ...] = option((), "let ADDRESS[/BITS][:PORT] through the address guard")
-    connections_per_host: int = 16
-    max_bytes: int = 32 * _MIB
-    max_bytes_in_flight: int = 256 * _MIB
-    max_redirects: int = 10
-    timeout_s: float = 20.0
-    connect_timeout_s: float = 5.0
-    dns_timeout_s: float = 5.0
+    connections_per_host: int = limit(16)
+    max_bytes: int = limit(32 * _MIB)
+    max_bytes_in_flight: int = limit(256 * _MIB)
+    max_redirects: int = limit(10, minimum=0)
+    timeout_s: float = limit(20.0, minimum=0.001)
+    connect_timeout_s: float = limit(5.0, minimum=0.001)
+    dns_timeout_s: float = limit(5.0, minimum=0.001)
 
     def __post_init__(self) -> None:
         for address in self.allow_address:

@@ -6,6 +6,7 @@ gives depends on nothing but the picture: not on its batch, its place in it, or 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,7 +32,9 @@ _SMALL_BATCH = 8
 class ModelOptions:
     """Which model, and how it computes."""
 
-    model: str = option("openai/clip-vit-base-patch32", "a Hugging Face repository id[@revision], or a folder")
+    model: str | os.PathLike[str] = option(
+        "openai/clip-vit-base-patch32", "a Hugging Face repository id[@revision], or a folder"
+    )
     precision: Literal["auto", "bf16", "fp32"] = option("auto", "auto: bf16 where the processor computes in it")
     normalize: bool = option(True, "vectors of length 1")
     batch_size: int = option(32, "pictures in one step of the model", minimum=1)
@@ -65,11 +68,17 @@ class ClipModel:
         ModelError
             When it cannot be found or read.
         """
-        return cls(load(options.model), options)
+        return cls(load(os.fspath(options.model)), options)
 
-    def embed_crops(self, crops: Crops) -> Vectors:
-        """Embed crops, (N, S, S, 3) uint8: (N, D) float32."""
-        return self._finish(self._image_tower(crops))
+    def embed_crops(self, crops: Crops, *, stop: threading.Event | None = None) -> Vectors:
+        """Embed crops, (N, S, S, 3) uint8: (N, D) float32.
+
+        Raises
+        ------
+        StoppedError
+            When `stop` is set before it is done.
+        """
+        return self._finish(self._image_tower(crops, stop=stop))
 
     def embed_texts(self, texts: list[str]) -> Vectors:
         """Embed texts, cut at the model's length: (N, D) float32.
@@ -107,10 +116,11 @@ class _Tower:
         self._programs: dict[int, Program] = {}
         self._compiling = threading.Lock()
 
-    def __call__(self, *inputs: NDArray[Any]) -> Vectors:
+    def __call__(self, *inputs: NDArray[Any], stop: threading.Event | None = None) -> Vectors:
         vectors = np.empty((len(inputs[0]), self._dim), dtype=np.float32)
         for batch in self._batches(len(vectors)):
-            vectors[batch] = self._program(batch.stop - batch.start)(*(array[batch] for array in inputs))
+            program = self._program(batch.stop - batch.start)
+            vectors[batch] = program(*(array[batch] for array in inputs), stop=stop)
         return vectors
 
     def _batches(self, n: int) -> Iterator[slice]:

@@ -38,7 +38,8 @@ class ClipTokenizer:
     def _ends(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
         is_old = self._config.eos_token_id == _OLD_END_ID
         marks = ids if is_old else np.equal(ids, self._config.eos_token_id)
-        return np.argmax(marks, axis=1, keepdims=True).astype(np.int32)  # (N, T) -> (N, 1)
+        ends: NDArray[np.int32] = np.argmax(marks, axis=1, keepdims=True).astype(np.int32)  # (N, T) -> (N, 1)
+        return ends
 
 
 def _open_tokenizer(checkpoint: Checkpoint) -> Tokenizer:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pixvec.errors import UsageError
+from pixvec.errors import RunError, UsageError
 from pixvec.table import reporting_write_errors
 
 
@@ -25,16 +25,20 @@ def replacing(output: Path, *, restart: bool) -> Iterator[Path]:
     UsageError
         When `output` exists and `restart` was not asked for, or another run is writing it.
     RunError
-        When the file system refuses.
+        When the file system refuses, or somebody else wrote `output` during the block.
     """
-    if output.exists() and not restart:
-        raise UsageError(f"{output} exists: replace it with --restart (restart=True), or write to another file")
     with _work_folder(output) as folder:
+        if output.exists() and not restart:
+            raise UsageError(f"{output} exists: replace it with --restart (restart=True), or write to another file")
         unfinished = folder / output.name
         yield unfinished
         with reporting_write_errors(output):
             _flush(unfinished)
-            unfinished.replace(output)
+            if output.exists() and not restart:
+                kept = output.with_name(f"{output.stem}.{os.getpid()}{output.suffix}")
+                unfinished.replace(kept)
+                raise RunError(f"somebody else wrote {output} meanwhile: it was left alone, and the table is {kept}")
+            unfinished.replace(output.resolve())  # a link stays one
             _flush(output.parent)
 
 

@@ -7,7 +7,8 @@ at all is the business of whoever gives a temporary one. Knows nothing of URLs, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -28,13 +29,14 @@ __all__ = [
     "check_output",
     "create_table",
     "find_url_column",
+    "keeps_metadata",
     "open_frame",
     "open_table",
     "reporting_write_errors",
 ]
 
 READERS: Final[dict[str, Callable[[Path], TableReader]]] = {".csv": CsvReader, ".parquet": ParquetReader}
-WRITERS: Final[dict[str, Callable[..., TableWriter]]] = {".csv": CsvWriter, ".parquet": ParquetWriter}
+WRITERS: Final[dict[str, type[CsvWriter | ParquetWriter]]] = {".csv": CsvWriter, ".parquet": ParquetWriter}
 
 
 def open_table(path: str | os.PathLike[str]) -> TableReader:
@@ -46,15 +48,17 @@ def open_table(path: str | os.PathLike[str]) -> TableReader:
         If there is no such file, or it is not what its ending says.
     """
     path = Path(path)
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: give one file")
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}")
-    ending = _known_ending(path)
-    try:
-        return READERS[ending](path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    with _blaming(path, "read"):
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder: give one file")
+        if not path.exists():
+            raise UsageError(f"there is no file {path}")
+        return READERS[_known_ending(path)](path)
+
+
+def keeps_metadata(path: Path) -> bool:
+    """Tell whether a table's format, by its ending, holds metadata beside its cells."""
+    return WRITERS[_known_ending(path)].keeps_metadata
 
 
 def create_table(
@@ -100,14 +104,24 @@ def check_output(input: str | os.PathLike[str], output: str | os.PathLike[str]) 
     """
     output = Path(output)
     _known_ending(output)
-    if output.is_dir():
-        raise UsageError(f"{output} is a folder: give the name of a file in it")
-    if not output.parent.is_dir():
-        raise UsageError(f"there is no folder {output.parent} to write {output.name} in")
-    if not os.access(output.parent, os.W_OK):
-        raise UsageError(f"the folder {output.parent} cannot be written to")
-    if output.resolve() == Path(input).resolve():
-        raise UsageError(f"{output} is the input: write to another file")
+    with _blaming(output, "written"):
+        if output.is_dir():
+            raise UsageError(f"{output} is a folder: give the name of a file in it")
+        if not output.parent.is_dir():
+            raise UsageError(f"there is no folder {output.parent} to write {output.name} in")
+        if not os.access(output.parent, os.W_OK):
+            raise UsageError(f"the folder {output.parent} cannot be written to")
+        if output.resolve() == Path(input).resolve():
+            raise UsageError(f"{output} is the input: write to another file")
+
+
+@contextmanager
+def _blaming(path: Path, what: str) -> Iterator[None]:
+    """Name the file that the system refuses: no permission, a name too long, a loop of links."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{path} cannot be {what}: {error.strerror}") from error
 
 
 def _known_ending(path: Path) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import pyarrow as pa
 
@@ -62,6 +62,8 @@ class TableWriter(ABC):
         What is written.
     """
 
+    keeps_metadata: ClassVar[bool]
+
     def __init__(self, path: Path) -> None:
         self._path = path
 
@@ -93,11 +95,19 @@ class TableWriter(ABC):
     @abstractmethod
     def _finish(self) -> None: ...
 
+    def _abandon(self) -> None:
+        """Let go of a file that nobody will read."""
+        with suppress(OSError):
+            self._finish()
+
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._abandon()
 
 
 @contextmanager

@@ -168,6 +168,8 @@ class CsvReader:
 class CsvWriter(TableWriter):
     """A CSV file in the making; in the dialect of its source where that is CSV too."""
 
+    keeps_metadata = False
+
     def __init__(self, path: Path, source: TableReader, results: pa.Schema, *, dropped: Collection[str] = ()) -> None:
         super().__init__(path)
         if isinstance(source, CsvReader):

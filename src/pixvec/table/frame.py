@@ -75,8 +75,7 @@ class PandasFrame:
     def __init__(self, frame: Any) -> None:
         self._frame = frame
         self.n_rows = len(frame)
-        kinds = [(str(label), dtype.kind) for label, dtype in frame.dtypes.items()]
-        self.schema = pa.schema([(name, pa.string() if kind == "O" else pa.null()) for name, kind in kinds])
+        self.schema = pa.schema([(str(label), _kind(dtype)) for label, dtype in frame.dtypes.items()])
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read the text in slices of the frame; cells that hold no text are null."""
@@ -100,9 +99,16 @@ class PandasFrame:
         return cast("object", frame.assign(**added))
 
 
+def _kind(dtype: Any) -> pa.DataType:
+    """Tell text from what holds none. Objects may be text; numbers with NaN are what pandas makes of empty cells."""
+    if dtype.kind in "OUT":
+        return pa.string()
+    return pa.null() if dtype.kind == "f" else pa.bool_()
+
+
 def _text_array(column: Any, type_: pa.DataType) -> pa.Array:
-    if type_ == pa.null():
-        return pa.nulls(len(column))
+    if type_ != pa.string():
+        return pa.nulls(len(column), type_)
     return pa.array([_arrow_text(cell) if isinstance(cell, str) else None for cell in column], type_)
 
 

@@ -47,6 +47,8 @@ class ParquetReader:
 class ParquetWriter(TableWriter):
     """A Parquet file in the making; small chunks are gathered into row groups of a useful size."""
 
+    keeps_metadata = True
+
     def __init__(self, path: Path, source: TableReader, results: pa.Schema, *, dropped: Collection[str] = ()) -> None:
         super().__init__(path)
         self._kept = kept_indices(source.schema, dropped)
@@ -67,6 +69,10 @@ class ParquetWriter(TableWriter):
     def _finish(self) -> None:
         self._flush()
         self._file.close()
+
+    def _abandon(self) -> None:
+        self._pending.clear()
+        super()._abandon()
 
     def _flush(self) -> None:
         if self._pending:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final
 
+import pyarrow as pa
+
 from pixvec.errors import UsageError
 from pixvec.table.cell_text import is_text
 from pixvec.table.chunk import TableReader
@@ -36,11 +38,14 @@ def find_url_column(table: TableReader, name: str | None = None, *, looks_like_u
         raise UsageError(f"there is no column {found!r}; the columns are: {_listed(table.schema.names)}")
     if n_found > 1:
         raise UsageError(f"{n_found} columns are called {found!r}: rename all but the one with the URLs")
+    kind = table.schema.field(found).type
+    if not (_may_be_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        raise UsageError(f"column {found!r} holds neither text nor pictures: name another with -c (column=)")
     return found
 
 
 def _find_by_cells(table: TableReader, looks_like_url: Callable[[str], bool]) -> str:
-    text_names: list[str] = [field.name for field in table.schema if is_text(field.type)]
+    text_names: list[str] = [field.name for field in table.schema if _may_be_text(field.type)]
     samples = _sample(table, text_names)
     # A table without cells still has its names.
     candidates = [
@@ -50,23 +55,27 @@ def _find_by_cells(table: TableReader, looks_like_url: Callable[[str], bool]) ->
     ]
     usual = [name for name in candidates if name.lower() in USUAL_NAMES]
     for choice in (candidates, usual):
-        if len(choice) == 1:
+        if len(set(choice)) == 1:
             return choice[0]
     if candidates:
         raise UsageError(f"several columns hold URLs: {_listed(candidates)}; choose one with -c (column=)")
-    raise UsageError(f"no column holds URLs: {_listed(table.schema.names)}; name it with -c (column=)")
+    raise UsageError(f"none of the columns {_listed(table.schema.names)} holds URLs; name one with -c (column=)")
 
 
 def _sample(table: TableReader, names: list[str]) -> list[list[str]]:
     """Read the first cells that are not empty of each text column."""
     samples: list[list[str]] = [[] for _ in names]
     for chunk in islice(table.chunks(N_SAMPLED_CELLS, columns=names), MAX_SAMPLED_CHUNKS):
-        text_columns = [column for column in chunk.table.columns if is_text(column.type)]
+        text_columns = [column for column in chunk.table.columns if _may_be_text(column.type)]
         for sample, column in zip(samples, text_columns, strict=True):
             sample.extend(filter(None, column.to_pylist()))
         if all(len(sample) >= N_SAMPLED_CELLS for sample in samples):
             break
     return [sample[:N_SAMPLED_CELLS] for sample in samples]
+
+
+def _may_be_text(type_: pa.DataType) -> bool:
+    return is_text(type_) or type_ == pa.null()
 
 
 def _are_urls(sample: list[str], looks_like_url: Callable[[str], bool]) -> bool:

@@ -1,0 +1,31 @@
+"""Names in messages: shown so that a terminal obeys nothing in them, with the right ones beside the wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from itertools import islice
+
+_MOST_CHARS = 60
+_MOST_NAMES = 10
+
+
+def cut(text: str) -> str:
+    """Cut a text to a readable length."""
+    return text if len(text) <= _MOST_CHARS else text[: _MOST_CHARS - 1] + "…"
+
+
+def shown(name: str) -> str:
+    """Quote a name."""
+    return repr(cut(name))
+
+
+def instead(name: str, known: Collection[str]) -> str:
+    """End a message about an unknown name with the nearest one that is known, or with those that there are."""
+    by_folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    if near:
+        return f"; did you mean {shown(by_folded[near[0]])}?"
+    names = ", ".join(map(shown, islice(known, _MOST_NAMES)))
+    more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
+    return f"; expected one of {names}{more}" if names else "; there are none"

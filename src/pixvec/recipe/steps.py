@@ -1,0 +1,86 @@
+"""The steps that recipes may use, each registered once.
+
+What a parameter of embedding is called, takes and defaults to stands in `Settings`; here stands which of them a recipe
+may set: those that decide vectors. Recipes come from strangers, so what a run may reach and cost is for its command.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Final
+
+from pixvec.options import options_of
+from pixvec.recipe.signature import Parameter, Slot, Step
+from pixvec.result_columns import result_names
+from pixvec.settings import Settings
+
+_DECIDE_VECTORS = ("normalize", "model", "precision", "decode")
+RUN_OPTIONS: Final = {field.name for field in fields(Settings)}.difference(_DECIDE_VECTORS)
+"""The options that are set by who runs a recipe, never by the recipe."""
+
+_, _ERROR, _DETAIL, _IMAGE = result_names("")
+
+
+def _settings(*names: str) -> tuple[Parameter, ...]:
+    known = {option.name: option for option in options_of(Settings)}
+    return tuple(Parameter.of(known[name]) for name in names)
+
+
+_EMBED_IMAGES: Final = Step(
+    name="embed_images",
+    help="Turn images into vectors whose nearness is the likeness of what the images show.",
+    example='embed_images(ds.image_url, {"normalize": true}) -> (ds.embedding)',
+    inputs=(Slot("images", "url", "URLs of images"),),
+    parameters=_settings(*_DECIDE_VECTORS),
+    outputs=(
+        Slot(
+            "embedding",
+            "list[number]",
+            "a vector for each image, or null",
+            beside=(
+                Slot(_ERROR, "category", "why a row has no vector: a code"),
+                Slot(_DETAIL, "text", "why a row has no vector: a sentence"),
+                Slot(_IMAGE, "struct", "what was embedded: hash, format, size"),
+            ),
+        ),
+    ),
+)
+
+_EMBED_TEXT_WITH_MODEL: Final = Step(
+    name="embed_text_with_model",
+    help="Turn texts into vectors in the space of the images that the same model embeds.",
+    example='embed_text_with_model(ds.caption, {"model": "openai/clip-vit-large-patch14"}) -> (ds.embedding)',
+    inputs=(Slot("text", "text", "texts; what is longer than the model reads is cut"),),
+    parameters=_settings("model", "normalize", "precision"),
+    outputs=(Slot("embedding", "list[number]", "a vector for each text, or null"),),
+)
+
+_LINK_EMBEDDINGS: Final = Step(
+    name="link_embeddings",
+    help="Link each row to the rows whose vectors are nearest to its own.",
+    example='link_embeddings(ds.embedding, {"n_nearest": 15}) -> (ds.targets, ds.weights)',
+    inputs=(Slot("embedding", "list[number]", "vectors, as the embedding steps make them"),),
+    parameters=(
+        Parameter("n_nearest", "integer", 15, "how many neighbours a row is linked to at most", minimum=1),
+        Parameter("similarity_min", "number", 0, "no link between vectors of a smaller cosine", minimum=-1, maximum=1),
+        Parameter("similarity_min_q", "number", 0, "no link below this quantile of all links", minimum=0, maximum=1),
+        Parameter("metric", "string", "angular", "how nearness is measured", choices=("angular",)),
+        Parameter("n_trees", "integer", 30, "accepted and without effect", minimum=1),
+        Parameter("search_k_mult", "integer", 2, "accepted and without effect", minimum=1),
+    ),
+    outputs=(
+        Slot("targets", "list[number]", "the numbers of the nearest rows, nearest first"),
+        Slot("weights", "list[number]", "the cosines of these links"),
+    ),
+)
+
+_CREATE_PROJECT: Final = Step(
+    name="create_project",
+    help="Name the dataset that the recipe is for; the last step.",
+    example="create_project(ds)",
+    inputs=(Slot("dataset", "dataset", "the dataset to keep"),),
+    ends_recipe=True,
+)
+
+STEPS: Final = {step.name: step for step in (_EMBED_IMAGES, _EMBED_TEXT_WITH_MODEL, _LINK_EMBEDDINGS, _CREATE_PROJECT)}
+"""All steps by name."""
