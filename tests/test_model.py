@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from pixvec.checkpoint import load
-from pixvec.engine import resolve_precision
+from pixvec.engine import StoppedError, resolve_precision
 from pixvec.errors import ModelError, UsageError
 from pixvec.model import ClipModel, ModelOptions, l2_normalize
 from pixvec.testing.checkpoints import make_checkpoint
@@ -70,6 +71,13 @@ def test_threads_share_a_model(model: ClipModel) -> None:
     with ThreadPoolExecutor(4) as threads:
         results = list(threads.map(lambda _: model.embed_crops(crops).tobytes(), range(8)))
     assert set(results) == {model.embed_crops(crops).tobytes()}
+
+
+def test_a_stop_ends_the_work_before_it_begins(model: ClipModel) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(StoppedError):
+        model.embed_crops(draw_crops(2, model.image_size), stop=stop)
 
 
 def test_bf16_is_near_fp32(tmp_path: Path) -> None:

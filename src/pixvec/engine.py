@@ -88,6 +88,7 @@ def compile_graph(graph: Graph, precision: Precision) -> Program:
     def run(*inputs: NDArray[Any], stop: threading.Event | None = None) -> NDArray[np.float32]:
         if not hasattr(local, "request"):
             local.request = compiled.create_infer_request()
+        _heed(stop)
         local.request.start_async(list(inputs), share_inputs=True)
         _wait(local.request, stop)
         return np.array(local.request.get_output_tensor(0).data)
