@@ -30,6 +30,9 @@ def run(arguments: list[str]) -> int:
             return int(cli.invoke(context) or 0)
     except click.exceptions.Exit as done:
         return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as help:
+        _say(help.format_message())
+        return WRONG_USE
     except click.ClickException as error:
         _say(f"pixvec: {error.format_message()}")
         return WRONG_USE
@@ -101,14 +104,14 @@ def embed(input: str, output: str, **options: Any) -> None:
     try:
         report = run_file(input, output, settings)
     except TooManyFailedError as error:
-        _summarize(error.report, settings)
+        _summarize(error.report, output, settings)
         raise
-    _summarize(report, settings)
+    _summarize(report, output, settings)
 
 
-def _summarize(report: Report, settings: FileOptions) -> None:
+def _summarize(report: Report, output: str, settings: FileOptions) -> None:
     if not settings.quiet:
-        _say(str(report))
+        _say(f"{report}\nwrote {output}")
 
 
 def _plain_lines() -> Callable[[Report], None]:
