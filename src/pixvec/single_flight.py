@@ -27,7 +27,7 @@ class SingleFlight(Generic[Key, Made]):
         if flight := self._flights.get(key):
             self.n_repeats += 1
             self._flights.move_to_end(key)
-            return await flight
+            return await asyncio.shield(flight)  # one who gives up must not end it for all
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
         self._forget_oldest()
         try:

@@ -1,3 +1,4 @@
+import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -127,7 +128,9 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str, said: str) -> None:
         checkpoint.load(str(tmp_path))
 
 
-@pytest.mark.parametrize("shard", ["../model.safetensors", "/etc/passwd", "model.txt", 5, "gone.safetensors"])
+@pytest.mark.parametrize(
+    "shard", ["../model.safetensors", "/etc/passwd", "model.txt", "a\\u0000.bin", 5, "gone.safetensors"]
+)
 def test_an_index_that_names_a_stray_shard_is_refused(tmp_path: Path, shard: str | int) -> None:
     index = make_checkpoint(tmp_path, weights_format="sharded") / "model.safetensors.index.json"
     index.write_text(f'{{"weight_map": {{"a": {shard if isinstance(shard, int) else chr(34) + shard + chr(34)}}}}}')
@@ -154,3 +157,23 @@ def test_configs_pickle(tmp_path: Path) -> None:
     loaded = checkpoint.load(str(make_checkpoint(tmp_path)))
     facts = (loaded.vision, loaded.text, loaded.processor)
     assert facts == pickle.loads(pickle.dumps(facts))
+
+
+def test_a_name_that_no_file_can_have_is_one_clear_line() -> None:
+    with pytest.raises(ModelError, match="cannot be a model: File name too long"):
+        checkpoint.load("a" * 300)
+
+
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [
+        ("config.json", {"vision_config": {"layer_norm_eps": 10**400}}),
+        ("preprocessor_config.json", {"rescale_factor": 10**400}),
+    ],
+    ids=["config", "processor"],
+)
+def test_a_number_beyond_all_floats_is_named(file: str, changed: dict[str, Any], tmp_path: Path) -> None:
+    path = make_checkpoint(tmp_path) / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(ModelError, match=r"layer_norm_eps|rescale_factor"):
+        checkpoint.load(str(tmp_path))

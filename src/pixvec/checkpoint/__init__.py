@@ -76,7 +76,7 @@ def load(name: str) -> Checkpoint:
         The model cannot be found or reached, or its files are not a CLIP checkpoint with a projection.
     """
     path = Path(name).expanduser() if name.startswith("~/") else Path(name)
-    if name and path.is_dir():
+    if name and _is_folder(path):
         return _open(name, path, revision=None)
     if not name or name[0] in ".~/":
         raise ModelError(f"there is no folder {name!r}")
@@ -87,6 +87,13 @@ def load(name: str) -> Checkpoint:
 
     snapshot = hub.locate(repository["id"], revision=repository["revision"] or "main")
     return _open(name, snapshot, revision=snapshot.name)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise ModelError(f"{str(path)[:80]!r} cannot be a model: {error.strerror}") from None
 
 
 def _open(name: str, folder: Path, *, revision: str | None) -> Checkpoint:

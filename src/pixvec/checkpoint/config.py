@@ -9,7 +9,7 @@ The defaults are those of ``CLIPVisionConfig``, ``CLIPTextConfig`` and ``CLIPCon
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -126,7 +126,7 @@ def _number_or_text(name: str, value: Any, type_name: str) -> int | float | str:
             return value
         case "int", [int() as height, int() as width] if height == width and height > 0:
             return height
-        case "float", int() | float() if value > 0 and math.isfinite(value):
+        case "float", int() | float() if 0 < value <= sys.float_info.max:
             return value
         case "str", str():
             return value

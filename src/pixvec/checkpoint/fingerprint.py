@@ -47,7 +47,7 @@ def _memory() -> Path:
 def _recall() -> dict[str, Any]:
     try:
         known = json.loads(_memory().read_bytes())
-    except (OSError, ValueError):
+    except (OSError, RuntimeError, ValueError):  # RuntimeError: there is no home folder
         return {}
     return known if isinstance(known, dict) else {}
 
@@ -60,5 +60,5 @@ def _remember(known: dict[str, Any]) -> None:
         with tempfile.NamedTemporaryFile("w", dir=_memory().parent, suffix=".tmp", delete=False) as file:
             json.dump(newest, file)
         Path(file.name).replace(_memory())
-    except OSError:
+    except (OSError, RuntimeError):
         return

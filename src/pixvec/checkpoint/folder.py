@@ -7,6 +7,7 @@ It must not know where the folder came from, nor what the files mean.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,13 +63,16 @@ def weight_files(folder: Path) -> list[Path]:
     return shard_files(path) if name.endswith(".index.json") else [path]
 
 
+_SHARD: Final = re.compile(r"[^/\\\x00]+\.(safetensors|bin)")
+
+
 def shard_files(index: Path) -> list[Path]:
     """Return the files that an index of shards names, in name order."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise ModelError(f"{index}: has no weight_map that names the shards")
     names = set(weight_map.values()) if all(isinstance(name, str) for name in weight_map.values()) else {""}
-    if strays := [name for name in names if not name.endswith((".safetensors", ".bin")) or Path(name).name != name]:
+    if strays := [name for name in names if not _SHARD.fullmatch(name)]:
         raise ModelError(f"{index}: {strays[0]!r} cannot be the name of a shard beside it")
     return [index.with_name(name) for name in sorted(names)]
 

@@ -9,7 +9,7 @@ The defaults are those of ``CLIPImageProcessorPil`` in transformers 5.23.0,
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,4 +149,4 @@ def _channels(values: Mapping[str, Any], name: str, default: Channels) -> Channe
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

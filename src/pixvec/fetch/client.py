@@ -28,6 +28,7 @@ from pixvec.fetch.budget import ByteBudget, Lease
 from pixvec.fetch.dns import SystemResolver
 from pixvec.fetch.failures import as_fetch_error
 from pixvec.fetch.options import FetchOptions
+from pixvec.fetch.pool import ConnectionPool
 from pixvec.fetch.slots import Slots
 from pixvec.fetch.url import URL
 
@@ -80,8 +81,8 @@ class Fetcher:
 
     async def __aenter__(self) -> Self:
         limits = self._options
-        connector = aiohttp.TCPConnector(
-            limit=0,  # Slots count connections: a wait inside aiohttp would run on the clock
+        connector = ConnectionPool(
+            connections=limits.connections,
             resolver=self._resolver,
             socket_factory=self._guard.open_socket,
             ssl=self._tls,
@@ -145,11 +146,7 @@ class Fetcher:
             with _stopped(clock):
                 await stack.enter_async_context(self._slots.turn(url.host))
                 await self._budget.wait_for_room()
-            # A connection that nobody else waits for must not stay open: there may be a million hosts.
-            headers = None if self._slots.is_shared(url.host) else {"Connection": "close"}
-            yield await stack.enter_async_context(
-                self._session.get(_as_sent(url), headers=headers, allow_redirects=False)
-            )
+            yield await stack.enter_async_context(self._session.get(_as_sent(url), allow_redirects=False))
 
     async def _read(self, response: aiohttp.ClientResponse, lease: Lease, clock: asyncio.Timeout) -> bytes:
         _refuse_status(response)

@@ -56,22 +56,22 @@ class SystemResolver(AbstractResolver):
         """Do nothing: look-ups under way end by themselves, and nobody waits for them."""
 
     def _look_up(self, answer: asyncio.Future[AddrInfos], host: str, port: int, family: int) -> None:
-        outcome: AddrInfos | OSError
+        outcome: AddrInfos | Exception
         try:
             # As bytes, or Python would run the name through its old IDNA codec.
             outcome = self._getaddrinfo(
                 host.encode(), port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
             )
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 (it is raised where the answer is awaited)
             outcome = error
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             answer.get_loop().call_soon_threadsafe(self._deliver, answer, outcome)
 
-    def _deliver(self, answer: asyncio.Future[AddrInfos], outcome: AddrInfos | OSError) -> None:
+    def _deliver(self, answer: asyncio.Future[AddrInfos], outcome: AddrInfos | Exception) -> None:
         self._places.release()
         if answer.done():
             return
-        if isinstance(outcome, OSError):
+        if isinstance(outcome, Exception):
             answer.set_exception(outcome)
         else:
             answer.set_result(outcome)

@@ -35,7 +35,3 @@ class Slots:
             state.n_users -= 1
             if not state.n_users:
                 del self._hosts[host]
-
-    def is_shared(self, host: str) -> bool:
-        """Tell whether more than one uses this host or waits for it."""
-        return host in self._hosts and self._hosts[host].n_users > 1

@@ -1,0 +1,53 @@
+"""aiohttp's pool of connections, with two rules more. It must not know what is fetched.
+
+Idle connections count: together with those in use there are never more than `connections`. And a connection on which
+bytes came that nobody had asked for is not used again, because they would be read as the answer to the next request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
+
+
+class ConnectionPool(aiohttp.TCPConnector):
+    """A connector for one event loop.
+
+    Parameters
+    ----------
+    connections
+        How many sockets may be open; callers take care that no more are in use.
+    **options
+        The connector's own.
+    """
+
+    def __init__(self, *, connections: int, **options: Any) -> None:
+        # Callers wait for a turn before their clock starts: a wait inside aiohttp would run on it.
+        super().__init__(limit=0, **options)
+        self._max_open = connections
+
+    async def connect(self, req: aiohttp.ClientRequest, *arguments: Any, **keywords: Any) -> Connection:
+        """Take a connection that is idle and clean, or make room and open one."""
+        key = req.connection_key
+        for protocol, _ in self._conns.get(key, ()):
+            if protocol.should_close:
+                protocol.close()  # the connector passes over those that are closed
+        if not any(protocol.is_connected() for protocol, _ in self._conns.get(key, ())):
+            self._make_room()
+        return await super().connect(req, *arguments, **keywords)
+
+    def _make_room(self) -> None:
+        n_idle = sum(map(len, self._conns.values()))
+        while n_idle and n_idle + len(self._acquired) >= self._max_open:
+            self._close_one(next(iter(self._conns)))
+            n_idle -= 1
+
+    def _close_one(self, key: ConnectionKey) -> None:
+        idle = self._conns[key]
+        protocol, _ = idle.popleft()
+        protocol.close()
+        if not idle:
+            del self._conns[key]
