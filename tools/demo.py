@@ -1,62 +1,135 @@
-"""Embed a column of URLs of drawn pictures, over real HTTP, with the command that a user would run.
+"""Embed a column of 300 picture URLs over real HTTP, with the command that a user would run, and show what came of it.
 
-Run by ``make demo``. The model is a tiny one of random weights: its vectors are of the right form and mean nothing.
+Run by ``make demo``. The pictures are drawn here, the server is on this machine, and the model is the small one that
+comes with pixvec: it knows the drawn world and nothing else.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import subprocess
 import sys
-import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
+import numpy as np
 import pyarrow.parquet as pq
+from PIL import Image
 
-from pixvec.testing.checkpoints import make_checkpoint
-from pixvec.testing.images import image_bytes
+from pixvec import Embedder
+from pixvec.gallery import Shelf, Tile, make_thumbnail, render_gallery
+from pixvec.result_columns import read_vectors
+from pixvec.testing.images import encode
 from pixvec.testing.server import ImageServer
+from pixvec.testing.world import describe, draw_scene, imagine
+from pixvec.values import Vector, Vectors
 
-FOLDER = Path("demo")
-N_PICTURES = 60
+FOLDER: Final = Path("demo")
+N_PICTURES: Final = 262
+SIDE: Final = 192
+QUERIES: Final = ("a green tree in the snow", "yellow stars at night", "a sketch of a house")
+K: Final = 6
 
 
 def main() -> None:
-    """Serve, embed, and show what came of it."""
+    """Serve, embed, search, show."""
     FOLDER.mkdir(exist_ok=True)
-    with ImageServer() as server, tempfile.TemporaryDirectory() as model:
-        make_checkpoint(Path(model))
-        with (FOLDER / "photos.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([("title", "image_url"), *rows(server)])
-        command = ["embed", str(FOLDER / "photos.csv"), "-o", str(FOLDER / "photos.parquet"), "--restart"]
-        flags = ["--model", model, "--allow-address", server.address]
-        print("$ pixvec", *command, *flags, flush=True)
-        subprocess.run([sys.executable, "-m", "pixvec", *command, *flags], check=True)
-    show(FOLDER / "photos.parquet")
+    table, output = FOLDER / "photos.csv", FOLDER / "photos.parquet"
+    pictures: dict[str, bytes] = {}
+    with ImageServer() as server:
+        with table.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("title", "image_url"), *rows(server, pictures)])
+        command = ["embed", str(table), "-o", str(output), "--restart", "--model", "demo"]
+        command += ["--allow-address", server.address]
+        print("$ pixvec", *command, flush=True)
+        subprocess.run([sys.executable, "-m", "pixvec", *command], check=True)
+    shelves = list(show(output, pictures))
+    text = "Drawn pictures, embedded by pixvec with its demo model, which knows this drawn world and nothing else."
+    (FOLDER / "gallery.html").write_text(render_gallery("pixvec demo", shelves, text=text), encoding="utf-8")
+    print(f"\nThe table is in {output}, a page with the pictures in {FOLDER / 'gallery.html'}.")
 
 
-def rows(server: ImageServer) -> Iterator[tuple[str, str]]:
-    """Put pictures and what goes wrong with pictures on the server, and name them."""
+def rows(server: ImageServer, pictures: dict[str, bytes]) -> Iterator[tuple[str, str]]:
+    """Put pictures on the server, and what goes wrong with pictures; give titles and URLs in a mixed order."""
+    made = [*good_rows(server, pictures), *bad_rows(server)]
+    order = np.random.default_rng(0).permutation(len(made))
+    return (made[index] for index in order)
+
+
+def good_rows(server: ImageServer, pictures: dict[str, bytes]) -> Iterator[tuple[str, str]]:
+    """Give pictures: most at once, some slow, some at a second URL too."""
     for seed in range(N_PICTURES):
-        yield f"drawing {seed}", server.add(f"/{seed}.jpg", body=image_bytes(seed=seed))
-    yield "slow", server.add("/slow.png", body=image_bytes("PNG"), delay_s=1.0)
-    yield "dead", server.url("/dead.jpg")
-    yield "half a file", server.add("/half.jpg", body=image_bytes()[:2_000])
-    yield "a web page", server.add("/page.jpg", body=b"<html>Please sign in</html>", content_type="image/jpeg")
+        scene = imagine(1_000_000 + seed)
+        body = encode(draw_scene(scene, SIDE), "PNG" if seed % 5 == 0 else "JPEG")
+        url = server.add(f"/{seed}", body=body, delay_s=1.5 if seed % 50 == 0 else 0.0)
+        pictures[url] = body
+        yield describe(scene), url
+    for seed in range(8):
+        yield f"the first {seed + 1} again", server.url(f"/{seed}")
+
+
+def bad_rows(server: ImageServer) -> Iterator[tuple[str, str]]:
+    """Give what a tenth of real URLs is: dead, broken, a web page, no URL at all."""
+    half = server.add("/half.jpg", body=encode(draw_scene(imagine(1), SIDE))[:2_000])
+    page = server.add("/login.jpg", body=b"<html>Please sign in</html>", content_type="image/jpeg")
+    cut = server.add_raw("/cut.jpg", [b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n", b"\xff\xd8\xff"])
+    yield from ((f"dead link {number}", server.url(f"/dead/{number}.jpg")) for number in range(16))
+    yield from ((f"half a file {number}", f"{half}#{number}") for number in range(4))
+    yield from ((f"sign-in page {number}", f"{page}#{number}") for number in range(4))
+    yield "connection lost", cut
     yield "not for strangers", "http://169.254.169.254/latest/meta-data/"
-    yield "no URL", "patients/anna.jpg"
-    yield "empty", ""
+    yield "a file's name", "patients/anna.jpg"
+    yield from [("nothing", "")] * 3
 
 
-def show(path: Path) -> None:
-    """Print the first row and those without a vector."""
+def show(path: Path, pictures: dict[str, bytes]) -> Iterator[Shelf]:
+    """Print searches, neighbours and failures, and give each as a shelf for the page."""
     table = pq.read_table(path)
-    print(f"\n{path}: {table.num_rows} rows, columns {', '.join(table.column_names)}")
-    for row in [table.slice(0, 1).to_pylist()[0], *(row for row in table.to_pylist() if row["embedding_error"])]:
-        vector = row["embedding"] and "[" + ", ".join(f"{number:.3f}" for number in row["embedding"][:4]) + ", ...]"
-        print(f"  {row['title']:18} {vector or row['embedding_error'] + ': ' + row['embedding_detail']}")
-    print("\nThe model of this demo has random weights: its vectors are real in form only.")
+    column = table["embedding"].combine_chunks()
+    vectors, records = read_vectors(table["embedding"]), table.drop_columns(["embedding"]).to_pylist()
+    with Embedder(model="demo") as embedder:
+        for query, vector in zip(QUERIES, embedder.embed_text(list(QUERIES)), strict=True):
+            yield shelf(f"Words: “{query}”", nearest(vectors, vector), records, pictures)
+    first = next(index for index, is_valid in enumerate(column.is_valid().to_pylist()) if is_valid)
+    yield shelf(f"Nearest to: {records[first]['title']}", nearest(vectors, vectors[first]), records, pictures)
+    yield failures(records)
+    everything = [(index, 1.0) for index, record in enumerate(records) if record["embedding_error"] is None]
+    yield Shelf("All pictures", [tile(records[index], "", pictures) for index, _ in everything])
+
+
+def nearest(vectors: Vectors, vector: Vector) -> list[tuple[int, float]]:
+    """Find the K rows of highest cosine; rows without a vector come last."""
+    cosines = vectors @ vector  # (N,)
+    return [(int(index), float(cosines[index])) for index in np.argsort(-cosines)[:K]]
+
+
+def shelf(title: str, found: list[tuple[int, float]], records: list[dict[str, Any]], pictures: dict[str, bytes]) -> Shelf:
+    """Print what was found, and give it as a shelf."""
+    print(f"\n{title}")
+    for index, cosine in found:
+        print(f"  {cosine:.3f}  {records[index]['title']}")
+    return Shelf(title, [tile(records[index], f"{cosine:.3f}", pictures) for index, cosine in found])
+
+
+def failures(records: list[dict[str, Any]]) -> Shelf:
+    """Print the causes of failure with an example each, and give the failed rows as a shelf."""
+    failed = [record for record in records if record["embedding_error"]]
+    print("\nRows without a vector")
+    for code, n in sorted(Counter(record["embedding_error"] for record in failed).items()):
+        example = next(record for record in failed if record["embedding_error"] == code)
+        print(f"  {n:2}  {code:16} {example['title']}: {example['embedding_detail']}")
+    notes = ((record, f"{record['embedding_error']}: {record['embedding_detail']}") for record in failed)
+    return Shelf("Rows without a vector", [tile(record, note, {}) for record, note in notes])
+
+
+def tile(record: dict[str, Any], note: str, pictures: dict[str, bytes]) -> Tile:
+    """Give a row as a tile."""
+    body = pictures.get(record["image_url"])
+    thumbnail = make_thumbnail(Image.open(io.BytesIO(body))) if body else None
+    return Tile(record["title"], note, thumbnail)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -41,6 +42,7 @@ _REDIRECTS: Final = frozenset([301, 302, 303, 307, 308])
 _STATUSES: Final = frozenset(http.HTTPStatus)
 _CONTENT_RANGE: Final = re.compile(r"bytes 0-(?P<last>[0-9]{1,18})/(?P<size>[0-9]{1,18})")
 _READ_BUFFER_BYTES: Final = 1 << 16
+_CERTIFICATE_PLACES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # OpenSSL's environment variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Fetcher:
         self._guard = AddressGuard(
             allow_private=options.allow_private, allowed=map(parse_allowed, options.allow_address)
         )
-        self._tls = _tls_context()
+        self._tls = _tls_context(*map(os.environ.get, _CERTIFICATE_PLACES))
         self._resolver = resolver or SystemResolver(timeout_s=options.dns_timeout_s)
         self._slots = Slots(options.connections, per_host=options.connections_per_host)
         self._budget = ByteBudget(options.max_bytes_in_flight)
@@ -219,8 +221,8 @@ def _refuse_encoding(response: aiohttp.ClientResponse) -> None:
 
 
 @cache
-def _tls_context() -> ssl.SSLContext:
-    # Reading the system's certificates takes longer than a fetch.
+def _tls_context(*_places: str | None) -> ssl.SSLContext:
+    # Reading the certificates takes longer than a fetch, so it is done once for each place they are to come from.
     context = ssl.create_default_context()
     if not context.cert_store_stats()["x509_ca"]:
         try:
