@@ -30,8 +30,8 @@ def run(arguments: list[str]) -> int:
             return int(cli.invoke(context) or 0)
     except click.exceptions.Exit as done:
         return done.exit_code
-    except click.exceptions.NoArgsIsHelpError as help:
-        _say(help.format_message())
+    except click.exceptions.NoArgsIsHelpError as usage:
+        _say(usage.format_message())
         return WRONG_USE
     except click.ClickException as error:
         _say(f"pixvec: {error.format_message()}")
