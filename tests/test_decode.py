@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
+from pixvec.checkpoint.processor import ProcessorConfig
 from pixvec.decode import Decoded, DecodeOptions, Decoder
 from pixvec.errors import ImageError
+from pixvec.preprocess import crop
 from pixvec.testing.images import animation_bytes, draw, encode, gif_claiming, image_bytes, png_claiming
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -52,6 +59,37 @@ def code_of(body: bytes, **options: Any) -> str:
 
 def rgb(image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.asarray(image.convert("RGB"))
+
+
+def chunk(name: bytes, data: bytes = b"") -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def ihdr(bit_depth: int, color_type: int) -> bytes:
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, bit_depth, color_type, 0, 0, 0))
+
+
+def png(*chunks: bytes, n_channels: int = 1) -> bytes:
+    """Write a PNG of 8 x 8 samples of 0."""
+    pixels = chunk(b"IDAT", zlib.compress(bytes(8 * (1 + 8 * n_channels))))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + pixels + chunk(b"IEND")
+
+
+PLTE = chunk(b"PLTE", bytes([10, 20, 30]) * 16)
+
+
+def one_component_at_a_time(body: bytes) -> bytes:
+    """Let the first scan of a JPEG hold one of its four components, behind a byte that says four."""
+    scan_at = body.index(b"\xff\xda")
+    pixels_at = scan_at + 2 + body[scan_at + 3]
+    return (
+        body[:scan_at]
+        + b"\xff\xfe\0\4\4\0"
+        + b"\xff\xda\0\x08\1"
+        + body[scan_at + 5 : scan_at + 7]
+        + b"\0\x3f\0"
+        + body[pixels_at:]
+    )
 
 
 @each_format
@@ -133,7 +171,7 @@ def test_what_is_clear_is_white(format: str) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "color", "transparency"),
-    [("1", 0, 0), ("L", 7, 7), ("RGB", (1, 2, 3), (1, 2, 3)), ("I;16", 300, 300)],
+    [("1", 0, 0), ("1", 255, 255), ("L", 7, 7), ("RGB", (1, 2, 3), (1, 2, 3)), ("I;16", 300, 300)],
 )
 def test_the_transparent_colour_of_a_png_is_white(mode: str, color: Any, transparency: Any) -> None:
     body = encode(Image.new(mode, (4, 4), color), "PNG", transparency=transparency)
@@ -148,6 +186,43 @@ def test_the_transparent_index_of_a_palette_is_white(format: str) -> None:
     seen = rgb(decode(encode(image, format, transparency=index)).image)
     assert seen[clear].min() == 255
     assert np.array_equal(rgb(image)[~clear], seen[~clear])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        png(ihdr(8, 3)),
+        png(ihdr(8, 2), chunk(b"tRNS", bytes(6)), ihdr(8, 3), PLTE),
+        png(ihdr(8, 2), chunk(b"tRNS", bytes(6)), ihdr(16, 0), n_channels=2),
+        png(ihdr(8, 3), chunk(b"tRNS", b"\1\2\3"), ihdr(8, 2), n_channels=3),
+        png(ihdr(8, 3), chunk(b"tRNS", b"\1\2\3"), ihdr(8, 0)),
+    ],
+    ids=["no-palette", "rgb-then-palette", "rgb-then-16-bit", "palette-then-rgb", "palette-then-grey"],
+)
+def test_a_png_that_contradicts_itself_is_corrupt(body: bytes) -> None:
+    assert code_of(body) == "corrupt_image"
+
+
+@pytest.mark.parametrize(
+    ("body", "color"),
+    [
+        (png(ihdr(8, 3), PLTE, chunk(b"tRNS", b"\x80" * 300)), (132, 137, 142)),
+        (png(ihdr(8, 3), PLTE, chunk(b"tRNS", b"\xff" * 299 + b"\0")), (10, 20, 30)),
+        (png(chunk(b"tEXt", b"aaaaaaaa\0xxxx"), ihdr(8, 0), chunk(b"tRNS", b"\0\1")), (0, 0, 0)),
+        (png(chunk(b"tEXt", b"aaaaaaaa\0xxxx"), ihdr(8, 0), chunk(b"tRNS", b"\0\0")), (255, 255, 255)),
+    ],
+    ids=["alphas-past-the-palette", "index-past-the-palette", "text-first", "text-first-and-clear"],
+)
+def test_a_png_with_a_harmless_fault_is_seen(body: bytes, color: tuple[int, int, int]) -> None:
+    assert (rgb(decode(body).image) == color).all()
+
+
+@pytest.mark.parametrize(("alpha", "color"), [(0, (200, 20, 10)), (255, (200, 20, 10)), (128, (227, 137, 132))])
+def test_a_bmp_that_is_clear_everywhere_is_opaque(alpha: int, color: tuple[int, int, int]) -> None:
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header = struct.pack("<IiiHHIIiiII", 108, 8, 8, 1, 32, 3, 256, 0, 0, 0, 0) + masks + bytes(52)
+    body = b"BM" + struct.pack("<IHHI", 378, 0, 0, 122) + header + bytes([10, 20, 200, alpha]) * 64
+    assert (rgb(decode(body).image) == color).all()
 
 
 @needs_shared_data
@@ -216,6 +291,37 @@ def test_an_animation_is_its_first_frame(format: str) -> None:
     decoded = decode(animation_bytes(format, seeds=(0, 1, 2)))
     assert decoded.facts.frames == 3
     assert abs(rgb(decoded.image).astype(int) - rgb(draw((64, 48), seed=0))).mean() < 12
+
+
+def test_what_the_first_frame_of_a_gif_leaves_is_white() -> None:
+    body = image_bytes("GIF", size=(20, 10))
+    image_at = body.index(b",", 13 + (3 << (body[10] & 7) + 1))
+    body = (
+        body[:6]
+        + struct.pack("<HH", 40, 30)
+        + body[10 : image_at + 1]
+        + struct.pack("<HH", 5, 7)
+        + body[image_at + 5 :]
+    )
+    seen, referred = rgb(decode(body).image), rgb(decode(body, decode="reference").image)
+    expected = np.full((30, 40, 3), 255, np.uint8)
+    expected[7:17, 5:25] = referred[7:17, 5:25]
+    assert np.array_equal(expected, seen)
+    assert np.array_equal(rgb(Image.open(io.BytesIO(body))), referred)
+
+
+def test_the_hidden_picture_of_an_animated_png_is_not_seen() -> None:
+    hidden, first, second = (Image.new("RGBA", (9, 9), color) for color in ("red", (0, 0, 0, 0), "blue"))
+    first.paste("lime", (3, 3, 6, 6))
+    body = encode(hidden, "PNG", save_all=True, append_images=[first, second], default_image=True, blend=1)
+    seen = decode(body)
+    assert seen.image.getcolors() == [(72, (255, 255, 255)), (9, (0, 255, 0))]
+    assert seen.facts.frames == 3
+    assert decode(body, decode="reference").image.getcolors() == [(81, (255, 0, 0))]
+
+
+def test_an_animation_of_more_frames_than_can_be_counted_is_corrupt() -> None:
+    assert code_of(png(ihdr(8, 0), chunk(b"acTL", struct.pack(">II", 2**31, 0)))) == "corrupt_image"
 
 
 @pytest.mark.parametrize("junk", [b"\r\n\r\n", b"stray"])
@@ -295,8 +401,9 @@ def test_a_scaled_picture_knows_where_it_lies(
         (image_bytes("PNG"), True),
         (image_bytes("JPEG"), False),
         (image_bytes("JPEG", progressive=True), True),
+        (one_component_at_a_time(image_bytes("JPEG", mode="CMYK")), True),
     ],
-    ids=["png", "scaled", "progressive"],
+    ids=["png", "scaled", "progressive", "many-scans"],
 )
 def test_pictures_in_flight_share_a_budget(other: bytes, waits: bool) -> None:
     decoder = Decoder(DecodeOptions(max_pixels_in_flight=100_000))
@@ -330,3 +437,49 @@ def test_the_detail_names_the_exception_and_no_bytes_of_the_body() -> None:
     body = image_bytes("PNG")
     with pytest.raises(ImageError, match=r"^corrupt_image: the PNG decoder failed with EOFError$"):
         decode(body[: len(body) // 2])
+
+
+SEEDS = [
+    *(image_bytes("PNG", size=(24, 18), mode=mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")),
+    *(image_bytes("BMP", size=(24, 18), mode=mode) for mode in ("1", "P", "RGB")),
+    *(image_bytes("JPEG", size=(24, 18), mode=mode, orientation=6) for mode in ("L", "RGB", "CMYK")),
+    *(image_bytes(name, size=(24, 18), mode="RGBA") for name in ("WEBP", "AVIF")),
+    *(animation_bytes(name, size=(24, 18)) for name in ("GIF", "PNG", "WEBP")),
+    encode(draw((24, 18), mode="P"), "PNG", transparency=bytes(range(256))),
+]
+
+PLACES = st.integers(0, 80) | st.integers(0, 400)  # what is read with most trust stands in front
+VALUES = st.integers(0, 255) | st.sampled_from(b"\0\1\xffA")
+
+
+def without_chunk(number: int, body: bytes) -> bytes:
+    """Write a PNG anew, with right checksums, and one chunk less if it has as many."""
+    at, chunks = 8, []
+    while at + 12 <= len(body):
+        end = at + 8 + int.from_bytes(body[at : at + 4])
+        chunks.append(chunk(body[at + 4 : at + 8], body[at + 8 : end]))
+        at = end + 4
+    return body[:8] + b"".join(chunks[:number] + chunks[number + 1 :])
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(deadline=None, max_examples=1000)
+@given(
+    st.sampled_from(SEEDS),
+    st.lists(st.tuples(PLACES, VALUES), max_size=4),
+    st.integers(0, 4),
+    st.sampled_from(["auto", "reference"]),
+)
+def test_a_mutated_file_gives_a_picture_or_a_reason(
+    body: bytes, edits: list[tuple[int, int]], left_out: int, policy: str
+) -> None:
+    mutated = bytearray(body)
+    for place, value in edits:
+        mutated[place % len(body)] = value
+    body = without_chunk(left_out, bytes(mutated)) if body.startswith(b"\x89PNG") else bytes(mutated)
+    try:
+        decoded = decode(body, min_side=16, decode=policy, max_pixels=100_000)
+    except ImageError:
+        return
+    processor = ProcessorConfig(resize=16, center_crop=(16, 16))
+    assert crop(decoded.image, processor, size=decoded.size, box=decoded.box).shape == (16, 16, 3)

@@ -15,10 +15,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
-import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -29,11 +28,10 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from pixvec.errors import ImageError
 from pixvec.options import limit, option
+from pixvec.precheck import check_exif, first_frame_end
 from pixvec.sniff import drop_stray_bytes, sniff
-from pixvec.values import ImageFacts
-
-Box: TypeAlias = tuple[float, float, float, float]
-"""Left, top, right and bottom, in pixels."""
+from pixvec.values import Box, ImageFacts
+from pixvec.visual import as_seen, as_transformers, orientation, turn_upright
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +104,15 @@ class Decoder:
         extent = _scale_down(image, min_side if self._options.decode == "auto" else None)
         with self._budget.hold(_n_pixels_held(image, facts)):
             with _third_party_code(facts.format):
-                image.load()
-            if self._options.decode == "reference":
-                yield Decoded(_as_transformers(image), image.size, (0, 0, *image.size), facts)
-            else:
-                yield _upright(_as_seen(image, body), _orientation(image), extent, facts)
+                decoded = self._decode(image, body, extent, facts)
+            yield decoded
+
+    def _decode(self, image: ImageFile, body: bytes, extent: tuple[float, float], facts: ImageFacts) -> Decoded:
+        if self._options.decode == "reference":
+            return Decoded(as_transformers(image), image.size, (0, 0, *image.size), facts)
+        seen = as_seen(image, body)
+        size = facts.width, facts.height
+        return Decoded(*turn_upright(seen, size, extent, orientation=orientation(image)), facts)
 
 
 class _PixelBudget:
@@ -144,6 +146,7 @@ _DECODED: Final[dict[str, type[ImageFile]]] = {
     "BMP": BmpImageFile,
     "AVIF": AvifImageFile,
 }
+_MAX_FRAMES: Final = 2**31 - 1  # the limit of PNG
 
 
 def _open(body: bytes, *, max_pixels: int) -> tuple[ImageFile, int]:
@@ -155,29 +158,25 @@ def _open(body: bytes, *, max_pixels: int) -> tuple[ImageFile, int]:
         raise ImageError("unsupported_format", f"a file in the format {kind}; decoded are {', '.join(_DECODED)}")
     with _third_party_code(kind):
         if kind == "GIF":
-            _check_size(*_first_frame_end(body), max_pixels)
+            _check_size(*first_frame_end(body), max_pixels)
+        if kind == "JPEG":
+            check_exif(body)
         image = _DECODED[kind](_UntruncatedBytes(body))
         _check_size(*image.size, max_pixels)
-        return image, getattr(image, "n_frames", 1)
-
-
-def _first_frame_end(body: bytes) -> tuple[int, int]:
-    """Return how far to the right and down a GIF's first frame reaches: opening it may fill that many pixels."""
-    has_palette, palette_bits = body[10] >> 7, (body[10] & 7) + 1
-    at = 13 + has_palette * (3 << palette_bits)
-    while (block := body[at]) != ord(","):
-        at += 1
-        if block == ord("!"):  # an extension: its kind, then parts that begin with their length, the last one empty
-            at += 1
-            while body[at]:
-                at += 1 + body[at]
-    left, top, width, height = struct.unpack_from("<4H", body, at + 1)
-    return left + width, top + height
+        return image, _count_frames(image)
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError("too_many_pixels", f"{width} x {height} = {width * height:,} pixels, over {max_pixels:,}")
+
+
+def _count_frames(image: ImageFile) -> int:
+    """Return how many frames a file says it has; it need not hold them."""
+    frames: int = getattr(image, "n_frames", 1)
+    if frames > _MAX_FRAMES:
+        raise ImageError("corrupt_image", f"a file that claims {frames:,} frames")
+    return frames
 
 
 @contextmanager
@@ -229,88 +228,7 @@ def _has_many_scans(image: JpegImageFile) -> bool:
     """Tell whether libjpeg must keep all of the picture, at whatever scale, because it comes in layers."""
     if image.fp is None or "progressive" in image.info:
         return True
-    # The file stands behind the first scan's header, which ends in: number of its components, 2 bytes each, 3 bytes.
-    image.fp.seek(-4 - 2 * image.layers, io.SEEK_CUR)
-    return image.fp.read(1)[0] != image.layers
-
-
-# What is seen ---------------------------------------------------------------------------------------------------------
-
-_TURNS: Final = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What makes a picture upright, by its Exif orientation."""
-
-
-def _as_transformers(image: Image.Image) -> Image.Image:
-    """Convert a picture as the reference does: no orientation, no alpha, 16 bits clipped.
-
-    A single clear colour outlives the conversion, and transformers' processor then puts it on white.
-    """
-    if isinstance(image.info.get("transparency"), bytes):
-        del image.info["transparency"]  # makes no difference to the pixels, but Pillow would warn of it
-    converted = image.convert("RGB")
-    return _on_white(converted) if converted.has_transparency_data else converted
-
-
-def _as_seen(image: Image.Image, body: bytes) -> Image.Image:
-    """Convert a picture to what a person sees: transparent is white, 16-bit grey is scaled."""
-    if image.format == "PNG":
-        _scale_transparent_color(image, bit_depth=body[24])
-    if image.mode == "I;16":
-        return _grey_in_8_bits(image)
-    if image.has_transparency_data:
-        return _on_white(image)
-    return image if image.mode in {"L", "RGB", "CMYK"} else image.convert("RGB")
-
-
-def _scale_transparent_color(image: Image.Image, *, bit_depth: int) -> None:
-    """Scale the colour that a PNG calls transparent as Pillow scaled the pixels: it has the depth of the file."""
-    match image.mode, image.info.get("transparency"):
-        case "1" | "L", int(grey):
-            image.info["transparency"] = grey * 255 // (2**bit_depth - 1)
-        case "RGB", (int(red), int(green), int(blue)) if bit_depth == 16:
-            image.info["transparency"] = red >> 8, green >> 8, blue >> 8
-
-
-def _grey_in_8_bits(image: Image.Image) -> Image.Image:
-    samples = np.asarray(image)  # (H, W) uint16
-    grey = (samples >> 8).astype(np.uint8)
-    if "transparency" in image.info:
-        grey[samples == image.info["transparency"]] = 255
-    return Image.fromarray(grey)
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    rgba = image if image.mode == "RGBA" else image.convert("RGBA")
-    canvas = Image.new("RGB", image.size, "white")
-    canvas.paste(rgba, mask=rgba)
-    return canvas
-
-
-def _orientation(image: Image.Image) -> int:
-    """Read how the camera was held; 1 is upright, and what a broken block comes to."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # noqa: BLE001 (Exif is a stranger's bytes, and a picture is seen without it)
-        return 1
-    return orientation if orientation in _TURNS else 1
-
-
-def _upright(image: Image.Image, orientation: int, extent: tuple[float, float], facts: ImageFacts) -> Decoded:
-    """Turn a picture upright; `extent` is what it fills of the image, from the upper left before the turn."""
-    size = facts.width, facts.height
-    if orientation in _TURNS:
-        image = image.transpose(_TURNS[orientation])
-    if orientation >= 5:  # a quarter turn: width and height change places
-        size, extent = size[::-1], extent[::-1]
-    width, height = extent
-    left = image.width - width if orientation in {2, 3, 6, 7} else 0
-    top = image.height - height if orientation in {3, 4, 7, 8} else 0
-    return Decoded(image, size, (left, top, left + width, top + height), facts)
+    # The file stands behind the first scan's header: marker, length, number of components, 2 bytes for each, 3 bytes.
+    n_bytes = 6 + 2 * image.layers
+    image.fp.seek(-2 - n_bytes, io.SEEK_CUR)
+    return image.fp.read(5) != struct.pack(">2sHB", b"\xff\xda", n_bytes, image.layers)

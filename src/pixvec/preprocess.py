@@ -19,13 +19,10 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from pixvec.checkpoint.processor import ProcessorConfig
-from pixvec.values import Crop
+from pixvec.values import Box, Crop
 
 Size: TypeAlias = tuple[int, int]
 """Width and height, in Pillow's order."""
-
-Box: TypeAlias = tuple[float, float, float, float]
-"""Left, top, right and bottom, in pixels."""
 
 Window: TypeAlias = tuple[int, int, int, int]
 """Left, top, right and bottom, in whole pixels."""

@@ -20,6 +20,9 @@ Crop: TypeAlias = NDArray[np.uint8]
 Crops: TypeAlias = NDArray[np.uint8]
 """A batch of crops, (N, S, S, 3) uint8 sRGB."""
 
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right and bottom, in pixels."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
@@ -34,7 +37,7 @@ class ImageFacts:
     width, height
         Pixels, before orientation.
     frames
-        How many frames the file has; the first one is embedded.
+        How many frames the file has; the first one that is shown is embedded.
     n_bytes
         The length of the file.
     final_url

@@ -1,0 +1,99 @@
+"""What must be known of a file before Pillow opens it, because opening alone could cost seconds or gigabytes.
+
+In: the bytes of a GIF or a JPEG. Out: a fact or an error. It must not know more of a file than what stands before its
+pixels. It goes through that as Pillow 13.0 does (``GifImagePlugin.py``: ``_seek``; ``JpegImagePlugin.py``: ``_open``):
+a file that the two read differently could pass unseen.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import Final
+
+from pixvec.errors import ImageError
+
+_MAX_GIF_HEAD: Final = 1 << 20
+_GIF_COMMENT: Final = b"\xfe"
+_GIF_APPLICATION: Final = b"\xff"
+
+_JPEG_MARKER: Final = re.compile(rb"\xff[\x01-\xfe]")
+_WITHOUT_LENGTH: Final = re.compile(rb"\xff[\xc8\xd0-\xd9\xf0-\xfd]")
+_START_OF_SCAN: Final = b"\xff\xda"
+_APP1: Final = b"\xff\xe1"
+_MAX_JPEG_STEPS: Final = 1 << 16
+_MAX_EXIF_SEGMENTS: Final = 64
+_MAX_EXIF_BYTES: Final = 1 << 20
+
+
+def first_frame_end(body: bytes) -> tuple[int, int]:
+    """Return how far to the right and down a GIF's first frame reaches: opening it may fill that many pixels.
+
+    Raises
+    ------
+    ImageError
+        No frame begins where one must, or within the first MiB.
+    """
+    head = body[:_MAX_GIF_HEAD]
+    has_palette, palette_bits = head[10] >> 7, (head[10] & 7) + 1
+    at = 13 + has_palette * (3 << palette_bits)
+    while head.startswith(b"!", at):
+        at = _extension_end(head, at)
+    if not head.startswith(b",", at):
+        raise ImageError("corrupt_image", f"a GIF with neither a frame nor an extension at byte {at:,}")
+    left, top, width, height = struct.unpack_from("<4H", head, at + 1)
+    return left + width, top + height
+
+
+def _extension_end(head: bytes, at: int) -> int:
+    """Find the end of an extension: ``!``, its kind, parts that begin with their length, the last of them empty.
+
+    Pillow does not look for the last one in the first part of any but a comment, nor in the second of a loop count.
+    """
+    kind, at = head[at + 1 : at + 2], at + 2
+    if kind != _GIF_COMMENT:
+        start, at = at + 1, _part_end(head, at)
+        if kind == _GIF_APPLICATION and head[start:at].startswith(b"NETSCAPE2.0"):
+            at = _part_end(head, at)
+    while (end := _part_end(head, at)) > at + 1:
+        at = end
+    return end
+
+
+def _part_end(head: bytes, at: int) -> int:
+    return at + 1 + int.from_bytes(head[at : at + 1])
+
+
+def check_exif(body: bytes) -> None:
+    """Refuse a JPEG with so many segments that Pillow takes seconds: it copies all Exif data for each segment of it.
+
+    Raises
+    ------
+    ImageError
+        Before the first scan stand too many Exif segments or bytes of them, too many segments or stray bytes; or no
+        scan comes.
+    """
+    lengths = _exif_lengths(body)
+    if len(lengths) > _MAX_EXIF_SEGMENTS or sum(lengths) > _MAX_EXIF_BYTES:
+        raise ImageError(
+            "corrupt_image", f"a JPEG with {sum(lengths):,} bytes of Exif data in {len(lengths):,} segments"
+        )
+
+
+def _exif_lengths(body: bytes) -> list[int]:
+    """Measure the Exif segments before a JPEG's first scan, in few enough steps: Pillow takes stray bytes singly."""
+    lengths: list[int] = []
+    at = n_steps = 0
+    while marker := _JPEG_MARKER.search(body, at):
+        n_steps += 1 + marker.start() - at
+        if n_steps > _MAX_JPEG_STEPS:
+            break
+        if marker[0] == _START_OF_SCAN:
+            return lengths
+        at = marker.end()
+        if not _WITHOUT_LENGTH.match(marker[0]):
+            length = int.from_bytes(body[at : at + 2])
+            if marker[0] == _APP1 and body[at + 2 : at + length].startswith(b"Exif\0\0"):
+                lengths.append(length)
+            at += length
+    raise ImageError("corrupt_image", f"a JPEG with no picture behind {n_steps:,} segments and stray bytes")
