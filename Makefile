@@ -11,7 +11,7 @@ TORCH := torch==2.13.0
 help:  ## list these words
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-demo: $(VENV)/base.done  ## embed a column of URLs of drawn pictures, over real HTTP, and show the result
+demo: $(VENV)/base.done  ## embed 300 URLs of drawn pictures over real HTTP, search them with words, make a page
 	$(VENV)/bin/python tools/demo.py
 
 test: $(VENV)/test.done  ## run every test that needs no reference implementation

@@ -17,7 +17,7 @@ from pixvec.testing.images import encode
 from pixvec.testing.world import KINDS, Scene, attributes, describe, distinct_scenes, draw_scene, phrase
 from pixvec.values import Vectors
 
-N_SCENES = 200
+N_SCENES = 400
 FIRST_SEED = 30_000_000
 SIZE = 160
 
@@ -40,24 +40,32 @@ def vectors(embedder: Embedder, scenes: list[Scene]) -> Vectors:
 def test_a_description_finds_its_picture(embedder: Embedder, scenes: list[Scene], vectors: Vectors) -> None:
     scores = embedder.embed_text([describe(scene) for scene in scenes]) @ vectors.T
     rank = (scores > scores.diagonal()[:, None]).sum(axis=1)
-    assert (rank < 10).mean() >= 0.95
-    assert (rank < 1).mean() >= 0.6
+    assert rank.max() < 10
+    assert (rank == 0).mean() > 0.95
 
 
 def test_pictures_are_named_rightly(embedder: Embedder, scenes: list[Scene], vectors: Vectors) -> None:
     kinds = list(KINDS)
     named = (vectors @ embedder.embed_text([phrase("kind", kind) for kind in kinds]).T).argmax(axis=1)
     known = [(row, known["kind"]) for row, scene in enumerate(scenes) if "kind" in (known := attributes(scene))]
-    assert np.mean([kinds[named[row]] == kind for row, kind in known]) >= 0.9
+    assert np.mean([kinds[named[row]] == kind for row, kind in known]) > 0.85
 
 
-@pytest.mark.parametrize("words", ["at night", "in the fog", "a sketch", "something striped", "something red"])
-def test_a_search_with_few_words_finds_what_they_say(
-    words: str, embedder: Embedder, scenes: list[Scene], vectors: Vectors
-) -> None:
+SEARCHES: dict[str, Callable[[Scene], bool]] = {
+    "something red": lambda scene: "red" in [thing.color for thing in scene.things],
+    "two things": lambda scene: scene.count == 2,
+    "on the left": lambda scene: scene.position == "left",
+    "on the beach": lambda scene: scene.backdrop == "beach",
+    "at night": lambda scene: scene.night,
+    "in the snow": lambda scene: scene.weather == "snow",
+}
+
+
+@pytest.mark.parametrize("words", SEARCHES)
+def test_few_words_find_what_they_say(words: str, embedder: Embedder, scenes: list[Scene], vectors: Vectors) -> None:
     nearest = (vectors @ embedder.embed_text(words)[0]).argsort()[::-1][:5]
-    said = [describe(scenes[row]) for row in nearest]
-    assert sum(words.rpartition(" ")[2] in description for description in said) >= 4, said
+    found = [scenes[row] for row in nearest]
+    assert sum(map(SEARCHES[words], found)) >= 4, [describe(scene) for scene in found]
 
 
 def shrunk(picture: Image.Image) -> bytes:
@@ -77,7 +85,10 @@ def test_nothing_is_nearer_than_a_copy(
     alter: Callable[[Image.Image], bytes], embedder: Embedder, scenes: list[Scene], vectors: Vectors
 ) -> None:
     copies = embedder.embed([alter(draw_scene(scene, SIZE)) for scene in scenes[:60]]).vectors
-    assert np.array_equal((copies @ vectors.T).argmax(axis=1), np.arange(60))
+    similarities = copies @ vectors.T
+    own = similarities.diagonal().copy()  # (60,)
+    np.fill_diagonal(similarities, -1)
+    assert (own - similarities.max(axis=1)).min() > 0.05
 
 
 def test_normalizing_keeps_the_direction(scenes: list[Scene], vectors: Vectors) -> None:

@@ -30,7 +30,7 @@ from pixvec.values import Vector, Vectors
 FOLDER: Final = Path("demo")
 N_PICTURES: Final = 262
 SIDE: Final = 192
-QUERIES: Final = ("a green tree in the snow", "yellow stars at night", "a sketch of a house")
+QUERIES: Final = ("a striped cat", "boats", "an umbrella in the rain")
 K: Final = 6
 
 
@@ -106,7 +106,9 @@ def nearest(vectors: Vectors, vector: Vector) -> list[tuple[int, float]]:
     return [(int(index), float(cosines[index])) for index in np.argsort(-cosines)[:K]]
 
 
-def shelf(title: str, found: list[tuple[int, float]], records: list[dict[str, Any]], pictures: dict[str, bytes]) -> Shelf:
+def shelf(
+    title: str, found: list[tuple[int, float]], records: list[dict[str, Any]], pictures: dict[str, bytes]
+) -> Shelf:
     """Print what was found, and give it as a shelf."""
     print(f"\n{title}")
     for index, cosine in found:

@@ -24,6 +24,14 @@ N_SCENES: Final = 1000
 FIRST_SEED: Final = 20_000_000
 PICTURE_SIZE: Final = 224
 N_COPIES: Final = 200
+WORDED: Final[Mapping[str, str]] = {
+    "caption_loss": "caption loss",
+    "phrase_loss": "phrase loss",
+    "recall_at_1": "recall@1 of 500",
+    "recall_at_10": "recall@10",
+    "kind_accuracy": "zero-shot kind",
+}
+"""What the training log says once there are words, and the card's words for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +118,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def log_table(log: Sequence[Mapping[str, float]], n_rows: int = 12) -> str:
     """Write every so manieth line of the training log, the last one included."""
     stride = max(1, len(log) // n_rows)
-    lines = list(log)[::-1][::stride][::-1]
-    names = ("caption_loss", "phrase_loss", "recall_at_1", "recall_at_10", "kind_accuracy")
-    rows = [
-        [f"{line['step']}", f"{line['cpu_minutes']:.0f}", *(f"{line[name]:.3f}" for name in names)] for line in lines
-    ]
-    head = ("step", "CPU minutes", "caption loss", "phrase loss", "recall@1 of 500", "recall@10", "zero-shot kind")
-    return table(head, rows)
+    head = ("step", "CPU minutes", "head loss", *WORDED.values())
+    return table(head, [_log_row(line) for line in list(log)[::-1][::stride][::-1]])
+
+
+def _log_row(line: Mapping[str, float]) -> list[str]:
+    wordless = line["caption_loss"] == 0
+    worded = ["" if wordless else f"{line[name]:.3f}" for name in WORDED]
+    return [f"{line['step']}", f"{line['cpu_minutes']:.0f}", f"{line['head_loss']:.3f}", *worded]
 
 
 def main() -> None:
@@ -128,8 +137,8 @@ def main() -> None:
     if arguments.log is not None:
         run: dict[str, Any] = json.loads(arguments.log.read_text())
         card = Path(__file__).with_name("demo_model_card.md").read_text()
-        hours = run["log"][-1]["cpu_minutes"] / 60
-        filled = card.format(**run["plan"], hours=f"{hours:.1f}", log=log_table(run["log"]), results=results)
+        minutes = run["log"][-1]["cpu_minutes"]
+        filled = card.format(**run["plan"], minutes=f"{minutes:.0f}", log=log_table(run["log"]), results=results)
         (arguments.folder / "README.md").write_text(filled)
 
 

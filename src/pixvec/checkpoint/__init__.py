@@ -1,7 +1,7 @@
 """A model's name -> its files -> its config and weights.
 
-In: a Hugging Face repository id with optional ``@revision``, or a folder in the same format. Out: a `Checkpoint`,
-its weights mapped from the files. It must not know what is computed with them.
+In: a Hugging Face repository id with optional ``@revision``, a folder in the same format, or ``demo``. Out: a
+`Checkpoint`, its weights mapped from the files. It must not know what is computed with them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from pixvec import demo
 from pixvec.checkpoint import folder as folders
 from pixvec.checkpoint.config import TextConfig, VisionConfig, read_towers
 from pixvec.checkpoint.fingerprint import hash_files
@@ -67,14 +68,16 @@ def load(name: str) -> Checkpoint:
     Parameters
     ----------
     name
-        A folder (any that exists, or whatever starts with ``.``, ``~`` or ``/``), or a Hugging Face repository id
-        with optional ``@revision``.
+        ``demo``, the small model that comes with pixvec; or a folder (any that exists, or whatever starts with ``.``,
+        ``~`` or ``/``); or a Hugging Face repository id with optional ``@revision``.
 
     Raises
     ------
     ModelError
         The model cannot be found or reached, or its files are not a CLIP checkpoint with a projection.
     """
+    if name == "demo":
+        return _open(name, demo.FOLDER, revision=None)
     path = Path(name).expanduser() if name.startswith("~/") else Path(name)
     if name and _is_folder(path):
         return _open(name, path, revision=None)

@@ -33,7 +33,7 @@ class ModelOptions:
     """Which model, and how it computes."""
 
     model: str | os.PathLike[str] = option(
-        "openai/clip-vit-base-patch32", "a Hugging Face repository id[@revision], or a folder"
+        "openai/clip-vit-base-patch32", "a Hugging Face repository id[@revision], a folder, or demo"
     )
     precision: Literal["auto", "bf16", "fp32"] = option("auto", "auto: bf16 where the processor computes in it")
     normalize: bool = option(True, "vectors of length 1")
