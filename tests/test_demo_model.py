@@ -6,12 +6,14 @@ import io
 import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pixvec import Embedder
+from pixvec.checkpoint import load
 from pixvec.demo import FOLDER
 from pixvec.testing.images import encode
 from pixvec.testing.world import KINDS, Scene, attributes, describe, distinct_scenes, draw_scene, phrase
@@ -127,3 +129,10 @@ def test_transformers_reads_it_alike(scenes: list[Scene]) -> None:
     embedder = Embedder(model=str(FOLDER), precision="fp32")
     for expected, actual in zip(theirs, (embedder.embed(files).vectors, embedder.embed_text(texts)), strict=True):
         assert np.abs(torch.nn.functional.normalize(expected, dim=1).numpy() - actual).max() < 1e-4
+
+
+def test_demo_is_its_name_wherever_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load("demo").folder == FOLDER
+    assert Embedder(model="demo").dim == 128
