@@ -29,8 +29,9 @@ from pixvec.values import Vector, Vectors
 
 FOLDER: Final = Path("demo")
 N_PICTURES: Final = 262
+FIRST_SEED: Final = 1_000_000
 SIDE: Final = 192
-QUERIES: Final = ("a striped cat", "boats", "an umbrella in the rain")
+QUERIES: Final = ("a house", "four boats", "a striped cat")
 K: Final = 6
 
 
@@ -62,13 +63,13 @@ def rows(server: ImageServer, pictures: dict[str, bytes]) -> Iterator[tuple[str,
 def good_rows(server: ImageServer, pictures: dict[str, bytes]) -> Iterator[tuple[str, str]]:
     """Give pictures: most at once, some slow, some at a second URL too."""
     for seed in range(N_PICTURES):
-        scene = imagine(1_000_000 + seed)
+        scene = imagine(FIRST_SEED + seed)
         body = encode(draw_scene(scene, SIDE), "PNG" if seed % 5 == 0 else "JPEG")
         url = server.add(f"/{seed}", body=body, delay_s=1.5 if seed % 50 == 0 else 0.0)
         pictures[url] = body
         yield describe(scene), url
     for seed in range(8):
-        yield f"the first {seed + 1} again", server.url(f"/{seed}")
+        yield f"{describe(imagine(FIRST_SEED + seed))} (again)", server.url(f"/{seed}")
 
 
 def bad_rows(server: ImageServer) -> Iterator[tuple[str, str]]:
