@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from pixvec import demo
 from pixvec.checkpoint import folder as folders
 from pixvec.checkpoint.config import TextConfig, VisionConfig, read_towers
 from pixvec.checkpoint.fingerprint import hash_files
 from pixvec.checkpoint.processor import ProcessorConfig, read_processor
 from pixvec.checkpoint.weights import Weights
+from pixvec.demo import FOLDER as DEMO_FOLDER
 from pixvec.errors import ModelError
 
 __all__ = ["Checkpoint", "ProcessorConfig", "TextConfig", "VisionConfig", "Weights", "load"]
@@ -77,7 +77,7 @@ def load(name: str) -> Checkpoint:
         The model cannot be found or reached, or its files are not a CLIP checkpoint with a projection.
     """
     if name == "demo":
-        return _open(name, demo.FOLDER, revision=None)
+        return _open(name, DEMO_FOLDER, revision=None)
     path = Path(name).expanduser() if name.startswith("~/") else Path(name)
     if name and _is_folder(path):
         return _open(name, path, revision=None)
