@@ -15,9 +15,9 @@ from pixvec.fetch import looks_like_url
 from pixvec.model import ClipModel
 from pixvec.options import takes_options
 from pixvec.pipeline import embed_cells
-from pixvec.progress import OnProgress, telling_progress
+from pixvec.progress import telling_progress
 from pixvec.provenance import provenance
-from pixvec.report import Report, most_common
+from pixvec.report import OnProgress, Report, most_common
 from pixvec.result_columns import replaced_columns, result_schema, result_table
 from pixvec.run import FileOptions, StrPath, TableOptions, run_file
 from pixvec.settings import Settings

@@ -13,11 +13,11 @@ import concurrent.futures
 import hashlib
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Generator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Self, TypeAlias
+from typing import Self
 
 from pixvec.batcher import Batcher
 from pixvec.decode import Decoder
@@ -26,7 +26,7 @@ from pixvec.fetch import URL, Fetcher, parse
 from pixvec.loop_thread import LoopThread
 from pixvec.model import ClipModel
 from pixvec.preprocess import crop, min_side
-from pixvec.report import Report
+from pixvec.report import OnProgress, Report
 from pixvec.settings import Settings, resolve_decode
 from pixvec.single_flight import SingleFlight
 from pixvec.threads import Threads
@@ -41,11 +41,9 @@ _EAGER_ROWS, _BREATH_ROWS, _BREATH_S = 2_048, 64, 0.01
 _TICK_S = 0.2
 """How often progress is told while a row is waited for."""
 
-Progress: TypeAlias = Callable[[Report], None]
-
 
 def embed_cells(
-    cells: Iterable[object], model: ClipModel, settings: Settings, report: Report, on_progress: Progress | None = None
+    cells: Iterable[object], model: ClipModel, settings: Settings, report: Report, on_progress: OnProgress | None = None
 ) -> Generator[Row, None, None]:
     """Take every cell to its row, and hand the rows out in the order of the cells.
 
@@ -97,7 +95,7 @@ class _UnderWay:
         self.n_bytes = len(cell) if isinstance(cell, bytes) else 0
         self.row = row
 
-    def wait(self, report: Report, on_progress: Progress | None) -> Row:
+    def wait(self, report: Report, on_progress: OnProgress | None) -> Row:
         if on_progress:
             on_progress(report)
             while not concurrent.futures.wait([self.row], timeout=_TICK_S).done:

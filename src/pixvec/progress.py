@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
 
 from tqdm import tqdm
 
-from pixvec.report import Report, most_common
-
-OnProgress: TypeAlias = Callable[[Report], None]
+from pixvec.report import OnProgress, Report, most_common
 
 _BAR_DELAY_S = 2.0
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
 
 from pixvec.errors import RunError
 from pixvec.values import Row
@@ -79,6 +80,10 @@ class Report:
             f"{self.n_bytes / 1e6:,.1f} MB fetched, {self.n_repeats:,} repeats saved",
         ]
         return "\n".join(filter(None, lines))
+
+
+OnProgress: TypeAlias = Callable[[Report], None]
+"""What a call tells its report to while it runs."""
 
 
 def most_common(counts: Counter[str], most: int = 8) -> str:

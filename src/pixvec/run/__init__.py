@@ -21,9 +21,9 @@ from pixvec.fetch import looks_like_url
 from pixvec.model import ClipModel
 from pixvec.options import option
 from pixvec.pipeline import embed_cells
-from pixvec.progress import OnProgress, telling_progress
+from pixvec.progress import telling_progress
 from pixvec.provenance import provenance, write_provenance
-from pixvec.report import Report, TooManyFailedError
+from pixvec.report import OnProgress, Report, TooManyFailedError
 from pixvec.result_columns import ResultOptions, replaced_columns, result_schema, result_table
 from pixvec.run.replace import replacing
 from pixvec.settings import Settings
