@@ -1,0 +1,69 @@
+"""The command line: the only package that prints and sets exit statuses.
+
+Each command is a module of its own, called like it, and is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from pixvec.cli.console import say
+from pixvec.errors import ModelError, PixvecError, UsageError
+from pixvec.report import TooManyFailedError
+
+BROKE, WRONG_USE, TOO_MANY_FAILED, INTERRUPTED = 1, 2, 3, 130
+_COMMANDS = ("embed",)
+
+
+def load(name: str) -> click.Command | None:
+    """Import a command, with all that it needs; None for a name that is no command's."""
+    return getattr(import_module(f"pixvec.cli.{name}"), name) if name in _COMMANDS else None
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit status; errors of ours become one line on stderr."""
+    try:
+        with _cli.make_context("pixvec", arguments) as context:
+            return int(_cli.invoke(context) or 0)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as usage:
+        say(usage.format_message())
+        return WRONG_USE
+    except click.ClickException as error:
+        say(f"pixvec: {error.format_message()}")
+        return WRONG_USE
+    except KeyboardInterrupt:
+        say("pixvec: interrupted")
+        return INTERRUPTED
+    except PixvecError as error:
+        say(f"pixvec: {error}")
+        return _status(error)
+
+
+def _status(error: PixvecError) -> int:
+    match error:
+        case UsageError() | ModelError():
+            return WRONG_USE
+        case TooManyFailedError():
+            return TOO_MANY_FAILED
+        case _:
+            return BROKE
+
+
+class _Commands(click.Group):
+    """The commands, in the order in which a newcomer meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        return load(cmd_name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="pixvec")
+def _cli() -> None:
+    """Turn a column of image URLs into a column of CLIP vectors."""

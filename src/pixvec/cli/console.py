@@ -1,0 +1,46 @@
+"""What people read while a command works: lines on stderr, so that stdout stays free for results."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import click
+
+from pixvec.report import OnProgress, Report
+
+_LINE_EVERY_S = 10.0
+
+
+def say(line: str) -> None:
+    """Print a line on stderr."""
+    # Nobody may be listening, which is no reason to lose a run.
+    with suppress(OSError):
+        click.echo(line, err=True)
+
+
+def default_progress() -> OnProgress | None:
+    """Choose how progress is shown: None leaves it to the library, which has a bar for terminals."""
+    return None if _is_terminal() else _plain_lines()
+
+
+def _plain_lines() -> Callable[[Report], None]:
+    """Make a progress function for logs: a line every ten seconds."""
+    told = time.monotonic()
+
+    def tell(report: Report) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _LINE_EVERY_S:
+            told = time.monotonic()
+            say(
+                f"{report.seconds:.0f} s: {report.n_rows:,} rows, {report.n_failed:,} without a vector, "
+                f"{report.rows_per_second:.1f} rows/s"
+            )
+
+    return tell
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()

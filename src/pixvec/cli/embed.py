@@ -1,0 +1,37 @@
+"""`pixvec embed`: a table file with URLs -> the same table with vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pixvec.cli.console import default_progress, say
+from pixvec.cli.flags import with_options
+from pixvec.report import Report, TooManyFailedError
+from pixvec.run import FileOptions, run_file
+
+
+@click.command()
+@click.argument("input")
+@click.option("-o", "--output", required=True, help="the file to write: .csv or .parquet")
+@with_options(FileOptions)
+def embed(input: str, output: str, **options: Any) -> None:
+    """Embed a column of image URLs of INPUT, a CSV or Parquet file.
+
+    The output has INPUT's rows and columns, in their order, and beside each row its vector or the reason why it has
+    none. Exit status: 0 every row decided, 1 the run broke, 2 wrong use, 3 more failed than --max-failed allows,
+    130 interrupted.
+    """
+    settings = FileOptions(**options, progress=default_progress())
+    try:
+        report = run_file(input, output, settings)
+    except TooManyFailedError as error:
+        _summarize(error.report, output, settings)
+        raise
+    _summarize(report, output, settings)
+
+
+def _summarize(report: Report, output: str, settings: FileOptions) -> None:
+    if not settings.quiet:
+        say(f"{report}\nwrote {output}")
