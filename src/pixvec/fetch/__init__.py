@@ -5,7 +5,8 @@ a picture is, nor what a row is.
 """
 
 from pixvec.fetch.address import parse_allowed
-from pixvec.fetch.client import Fetched, Fetcher
+from pixvec.fetch.attempt import Fetched
+from pixvec.fetch.client import Fetcher
 from pixvec.fetch.options import FetchOptions
 from pixvec.fetch.url import URL, looks_like_url, parse
 
