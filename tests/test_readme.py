@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pixvec import errors
+from pixvec.codes import CODES
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 
@@ -38,7 +38,4 @@ def test_the_example_runs(
 
 def test_every_code_is_listed() -> None:
     listed = set(re.findall(r"`(\w+)`", README))
-    codes = errors._FINAL_CODES | errors._RETRYABLE_CODES
-    # These come with what is not built yet: local files, opting out, isolated decoding.
-    later = {"path_blocked", "file_not_found", "file_error", "opt_out", "decoder_crash"}
-    assert codes - listed == later
+    assert set(CODES) - listed == set()

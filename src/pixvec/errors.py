@@ -14,33 +14,7 @@ PixvecError
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
-_FINAL_CODES: Final = frozenset(
-    {
-        *("null_input", "invalid_url", "scheme_blocked", "path_blocked", "file_not_found", "opt_out"),
-        *("address_blocked", "host_not_found"),
-        *("tls_error", "too_many_redirects", "too_many_bytes", "bad_encoding"),
-        *("not_an_image", "unsupported_format", "too_many_pixels", "corrupt_image", "decoder_crash"),
-    }
-)
-_RETRYABLE_CODES: Final = frozenset(
-    {"file_error", "dns_error", "connect_error", "timeout", "truncated_body", "bad_response"}
-)
-_HTTP_CODE: Final = re.compile(r"http_(\d{3})")
-_RETRYABLE_STATUSES: Final = frozenset({408, 425, 429, *range(500, 600)})
-
-
-def is_row_code(code: str) -> bool:
-    """Tell whether `code` is one of the stable codes a row may carry."""
-    return code in _FINAL_CODES or code in _RETRYABLE_CODES or _HTTP_CODE.fullmatch(code) is not None
-
-
-def is_retryable(code: str) -> bool:
-    """Tell whether a row that failed with `code` may succeed at a later time."""
-    status = _HTTP_CODE.fullmatch(code)
-    return int(status[1]) in _RETRYABLE_STATUSES if status else code in _RETRYABLE_CODES
+from pixvec.codes import code_of, is_retryable
 
 
 class PixvecError(Exception):
@@ -76,13 +50,13 @@ class RowError(PixvecError):
     Parameters
     ----------
     code
-        One of the stable codes (`is_row_code`).
+        One of the stable codes (`pixvec.codes.CODES`).
     detail
         One sentence for a person: never bytes of a body, credentials or signed query strings.
     """
 
     def __init__(self, code: str, detail: str) -> None:
-        if not is_row_code(code):
+        if code_of(code) is None:
             raise ValueError(f"{code!r} is no code of a row")
         super().__init__(code, detail)
         self.code = code
