@@ -75,6 +75,12 @@ def locate(repo_id: str, *, revision: str) -> Path:
         raise ModelError(_explain(error, repo_id, revision)) from error
 
 
+def is_cached(repo_id: str) -> bool:
+    """Tell whether the cache holds a whole checkpoint of a repository's main branch; asks nobody."""
+    snapshot = _cached_snapshot(repo_id, "main")
+    return snapshot is not None and _has_model(snapshot)
+
+
 def _cached_snapshot(repo_id: str, revision: str) -> Path | None:
     try:
         config = huggingface_hub.try_to_load_from_cache(repo_id, CONFIG, revision=revision)

@@ -45,6 +45,22 @@ _LARGE_VISION: Final = VisionConfig(
     patch_size=14,
 )
 _LARGE_TEXT: Final = TextConfig(hidden_size=768, intermediate_size=3072, projection_dim=768, num_attention_heads=12)
+_HUGE_VISION: Final = replace(
+    _LARGE_VISION,
+    hidden_size=1280,
+    intermediate_size=5120,
+    num_hidden_layers=32,
+    projection_dim=1024,
+    hidden_act="gelu",
+)
+_HUGE_TEXT: Final = TextConfig(
+    hidden_size=1024,
+    intermediate_size=4096,
+    projection_dim=1024,
+    num_hidden_layers=24,
+    num_attention_heads=16,
+    hidden_act="gelu",
+)
 PRESETS: Final[Mapping[str, _Preset]] = {
     "tiny": _Preset(
         vision=VisionConfig(
@@ -71,8 +87,25 @@ PRESETS: Final[Mapping[str, _Preset]] = {
     "vit-base-patch16": _Preset(vision=VisionConfig(patch_size=16)),
     "vit-large-patch14": _Preset(vision=_LARGE_VISION, text=_LARGE_TEXT),
     "vit-large-patch14-336": _Preset(vision=replace(_LARGE_VISION, image_size=336), text=_LARGE_TEXT),
+    "vit-huge-patch14": _Preset(vision=_HUGE_VISION, text=_HUGE_TEXT),
+    "vit-giant-patch14": _Preset(
+        vision=replace(_HUGE_VISION, hidden_size=1408, intermediate_size=6144, num_hidden_layers=40), text=_HUGE_TEXT
+    ),
+    "vit-bigg-patch14": _Preset(
+        vision=replace(
+            _HUGE_VISION, hidden_size=1664, intermediate_size=8192, num_hidden_layers=48, projection_dim=1280
+        ),
+        text=replace(
+            _HUGE_TEXT,
+            hidden_size=1280,
+            intermediate_size=5120,
+            num_hidden_layers=32,
+            num_attention_heads=20,
+            projection_dim=1280,
+        ),
+    ),
 }
-"""The shapes of models by name: a tiny one, and OpenAI's."""
+"""The shapes of models by name: a tiny one, OpenAI's, and those of LAION's that OpenAI's lack."""
 
 
 def make_checkpoint(
