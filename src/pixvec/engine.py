@@ -30,12 +30,25 @@ finally:
     if _telemetry is not None:
         sys.modules[_TELEMETRY] = _telemetry
 
-__all__ = ["Graph", "Node", "Precision", "Program", "compile_graph", "constant", "ops", "ov", "resolve_precision"]
+__all__ = [
+    "Graph",
+    "Node",
+    "Precision",
+    "Program",
+    "compile_graph",
+    "compile_outputs",
+    "constant",
+    "heed",
+    "ops",
+    "ov",
+    "resolve_precision",
+]
 
 Graph: TypeAlias = ov.Model
 Node: TypeAlias = ov.Output
 Precision: TypeAlias = Literal["bf16", "fp32"]
 Program: TypeAlias = Callable[..., NDArray[np.float32]]
+Outputs: TypeAlias = tuple[NDArray[np.float32], ...]
 
 _STOP_POLL_MS = 50
 _HINTS: dict[Precision, Any] = {"bf16": ov.Type.bf16, "fp32": ov.Type.f32}
@@ -72,7 +85,16 @@ def constant(values: NDArray[Any]) -> Node:
 
 
 def compile_graph(graph: Graph, precision: Precision) -> Program:
-    """Compile `graph` for this processor.
+    """Compile `graph`, of one output, for this processor.
+
+    The result is called as that of `compile_outputs`.
+    """
+    outputs = compile_outputs(graph, precision)
+    return lambda *inputs, stop=None: outputs(*inputs, stop=stop)[0]
+
+
+def compile_outputs(graph: Graph, precision: Precision) -> Callable[..., Outputs]:
+    """Compile `graph` for this processor: a function of its inputs that returns all its outputs.
 
     The result may be called from several threads at once: each has an inference request of its own. Where it is given
     an event as ``stop``, it raises `StoppedError` soon after the event is set.
@@ -85,18 +107,19 @@ def compile_graph(graph: Graph, precision: Precision) -> Program:
     )
     local = threading.local()
 
-    def run(*inputs: NDArray[Any], stop: threading.Event | None = None) -> NDArray[np.float32]:
+    def run(*inputs: NDArray[Any], stop: threading.Event | None = None) -> Outputs:
         if not hasattr(local, "request"):
             local.request = compiled.create_infer_request()
-        _heed(stop)
+        heed(stop)
         local.request.start_async(list(inputs), share_inputs=True)
         _wait(local.request, stop)
-        return np.array(local.request.get_output_tensor(0).data)
+        return tuple(np.array(tensor.data) for tensor in local.request.output_tensors)
 
     return run
 
 
-def _heed(stop: threading.Event | None) -> None:
+def heed(stop: threading.Event | None) -> None:
+    """Raise `StoppedError` when `stop` is set."""
     if stop is not None and stop.is_set():
         raise StoppedError
 
@@ -104,7 +127,7 @@ def _heed(stop: threading.Event | None) -> None:
 def _wait(request: ov.InferRequest, stop: threading.Event | None) -> None:
     try:
         while not request.wait_for(_STOP_POLL_MS):
-            _heed(stop)
+            heed(stop)
     except BaseException:  # a KeyboardInterrupt too must not leave the request busy
         request.cancel()
         with suppress(RuntimeError):  # says that it was cancelled

@@ -1,0 +1,1 @@
+"""What `links.py` measures, and what it measures it on."""

@@ -1,0 +1,142 @@
+"""Vectors to links: each row's nearest others and their cosines, exact up to 200,000 distinct vectors.
+
+In: vectors (N, D) float32, NaN where a row has none. Out: for each row the numbers of the nearest rows. A cosine is
+that of the vectors as given, computed in float64 in an order that depends on D alone and rounded to float32, so that
+links are the same, bit for bit, whatever the number of threads. This package must not know where vectors come from.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pixvec.errors import UsageError
+from pixvec.link.approximate import nearest_approximately
+from pixvec.link.exact import nearest
+from pixvec.link.ranking import Neighbors, Pairs
+from pixvec.link.rows import neighboring_rows
+from pixvec.link.space import Space
+from pixvec.options import check_options, option
+from pixvec.values import Vectors
+
+__all__ = ["LinkOptions", "Links", "link_vectors"]
+
+_MAX_EXACT = 200_000
+"""Distinct vectors up to which all pairs are looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkOptions:
+    """Which links are made.
+
+    Raises
+    ------
+    UsageError
+        For a value that an option cannot take.
+    """
+
+    n_nearest: int = option(15, "how many neighbours a row is linked to at most", minimum=1)
+    similarity_min: float = option(0.0, "no link between vectors of a smaller cosine", minimum=-1)
+    similarity_min_q: float = option(0.0, "no link below this quantile of all links", minimum=0)
+    metric: Literal["angular"] = option("angular", "how nearness is measured")
+    n_trees: int = option(30, "accepted and without effect", minimum=1)
+    search_k_mult: int = option(2, "accepted and without effect", minimum=1)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        for name in ("similarity_min", "similarity_min_q"):
+            value = getattr(self, name)
+            if not value <= 1:  # nor is NaN
+                raise UsageError(f"{name}={value!r}: expected at most 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """M links of N rows: those of row i are at ``starts[i]`` to ``starts[i + 1]``, nearest first.
+
+    Parameters
+    ----------
+    starts
+        (N + 1,).
+    targets
+        Row numbers, (M,).
+    weights
+        Cosines, (M,).
+    has_vector
+        (N,): False where a row has no vector and its links are null.
+    recall
+        The share of the true neighbours that was found, measured on a sample of rows; None where all were.
+    """
+
+    starts: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    has_vector: NDArray[np.bool_]
+    recall: float | None
+
+    def columns(self) -> tuple[pa.ListArray, pa.ListArray]:
+        """Give targets, list<int64>, and weights, list<float32>, for each row; null where it has no vector."""
+        starts = pa.array(self.starts, pa.int32(), mask=np.append(~self.has_vector, False))
+        targets, weights = pa.array(self.targets), pa.array(self.weights)
+        return pa.ListArray.from_arrays(starts, targets), pa.ListArray.from_arrays(starts, weights)
+
+
+def link_vectors(
+    vectors: Vectors,
+    options: LinkOptions,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    stop: threading.Event | None = None,
+) -> Links:
+    """Link each row to the rows whose vectors are nearest to its own.
+
+    Parameters
+    ----------
+    vectors
+        (N, D) float32 of any lengths; a row with NaN or infinity has no vector. A zero vector has no direction, and
+        no links.
+    options
+        How many links, and which. `similarity_min_q` is a quantile, interpolated linearly, of the weights that
+        `n_nearest` and `similarity_min` leave; links at or above it stay.
+    on_progress
+        Called now and then with how many distinct vectors are searched for, and of how many.
+    stop
+        Set it from another thread to end the work.
+
+    Raises
+    ------
+    StoppedError
+        Soon after `stop` is set.
+    """
+    space = Space.of(vectors)
+    neighbors, recall = _neighbors(space, options.n_nearest, on_progress, stop)
+    parts = [_strong(pairs, options.similarity_min) for pairs in neighboring_rows(space, neighbors, options.n_nearest)]
+    pairs = Pairs.joined([Pairs.none(), *parts])
+    if options.similarity_min_q and len(pairs):
+        pairs = _strong(pairs, np.quantile(pairs.cosines.astype(np.float64), options.similarity_min_q))
+    return _links(pairs, space.has_vector, recall)
+
+
+def _neighbors(
+    space: Space, k: int, on_progress: Callable[[int, int], None] | None, stop: threading.Event | None
+) -> tuple[Neighbors, float | None]:
+    if len(space) <= _MAX_EXACT:
+        return nearest(space, k, on_progress=on_progress, stop=stop), None
+    return nearest_approximately(space, min(k, len(space) - 1), on_progress=on_progress, stop=stop)
+
+
+def _strong(pairs: Pairs, least: float | np.float64) -> Pairs:
+    return pairs.take(pairs.cosines >= least)
+
+
+def _links(pairs: Pairs, has_vector: NDArray[np.bool_], recall: float | None) -> Links:
+    by_row = pairs.take(np.argsort(pairs.places, kind="stable"))
+    starts = np.zeros(len(has_vector) + 1, np.int64)
+    np.cumsum(np.bincount(by_row.places, minlength=len(has_vector)), out=starts[1:])
+    return Links(starts, by_row.numbers, by_row.cosines, has_vector, recall)

@@ -1,0 +1,98 @@
+"""The nearest of all, whatever the sieves leave out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from link.clusters import clusters, expected_neighbors
+from pixvec.engine import Precision, resolve_precision
+from pixvec.link.exact import nearest
+from pixvec.link.screen import Screen, to_bf16
+from pixvec.link.space import Space
+from pixvec.link.units import BLOCK, GROUP, Units
+from pixvec.values import Vectors
+
+K = 15
+PRECISIONS = [
+    "fp32",
+    pytest.param("bf16", marks=pytest.mark.skipif(resolve_precision("auto") == "fp32", reason="no bf16")),
+]
+
+
+def line(n: int, step: float) -> Vectors:
+    """Make vectors that turn by `step` from one to the next, in a plane of an 8-dimensional space."""
+    angles = np.arange(n) * step
+    return np.pad(np.stack([np.cos(angles), np.sin(angles)], axis=1), [(0, 0), (0, 6)]).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        clusters(2, 8, spread=1),
+        clusters(K, 8, spread=1),
+        clusters(K + 2, 8, spread=1),
+        clusters(GROUP * K, 64, spread=1),
+        clusters(BLOCK + 1, 64, spread=1),
+        clusters(1100, 3, spread=1),
+        clusters(1100, 1, spread=1) + np.float32(1e3),
+        clusters(1100, 64, spread=0.01),
+        clusters(1100, 64, spread=1e-4),
+        clusters(1500, 16, spread=1e-7, per_cluster=1500),
+        np.sort(clusters(1500, 16, spread=1), axis=0),
+        line(1000, 1e-4),
+        line(1000, 1e-7),
+    ],
+    ids=[
+        *("two", "fewer than asked for", "two more", "as many groups as asked for", "not whole blocks", "3-D", "1-D"),
+        *("tight", "1e-4 apart", "a crowd", "sorted", "in line, 1e-4 apart", "in line, 1e-7 apart"),
+    ],
+)
+def test_the_nearest_are_found(vectors: Vectors) -> None:
+    vectors = np.unique(vectors, axis=0)
+    numbers, cosines = expected_neighbors(vectors, K)
+    found = nearest(Space.of(vectors), K)
+    np.testing.assert_array_equal(found.numbers, numbers)
+    np.testing.assert_array_equal(found.cosines, cosines)
+
+
+def test_tiles_after_the_first_are_searched_both_ways() -> None:
+    space = Space.of(clusters(9000, 24, spread=1))
+    some = np.random.default_rng(1).choice(9000, 500, replace=False)
+    by_themselves = nearest(space, K, queries=some)
+    among_all = nearest(space, K)
+    np.testing.assert_array_equal(by_themselves.numbers, among_all.numbers[some])
+    np.testing.assert_array_equal(by_themselves.cosines, among_all.cosines[some])
+
+
+def test_of_a_crowd_that_is_equally_near_the_first_are_found() -> None:
+    vectors = (np.arange(1, 5001) * np.where(np.arange(5000) % 3, 1, -1)).astype(np.float32)[:, None]
+    found = nearest(Space.of(vectors), K)
+    assert found.numbers[0].tolist() == list(range(3, 48, 3))
+    assert found.numbers[2].tolist() == [1, *(number for number in range(4, 24) if number % 3)]
+    assert found.numbers[4999].tolist() == [number for number in range(23) if number % 3]
+    assert (found.cosines == 1).all()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("spread", [1.0, 0.01], ids=["loose", "tight"])
+def test_the_screen_leaves_out_no_neighbor(precision: Precision, spread: float) -> None:
+    vectors = clusters(1500, 96, spread=spread)
+    numbers, cosines = expected_neighbors(vectors, K)
+    for batch in Screen(Units.of(Space.of(vectors)), K, precision).all():
+        kept = np.zeros((len(batch.queries), -(-len(vectors) // GROUP)), bool)
+        kept[batch.places, batch.groups] = True
+        assert np.take_along_axis(kept, numbers[batch.queries] // GROUP, axis=1).all()
+        assert (cosines[batch.queries, -1] >= batch.floors).all()
+
+
+def test_the_screen_leaves_out_most() -> None:
+    vectors = clusters(6000, 96, spread=1)
+    batches = list(Screen(Units.of(Space.of(vectors)), 3, "fp32").all())
+    assert sum(len(batch.groups) for batch in batches) < 6000 * 10
+
+
+def test_bf16_rounds_to_nearest_and_ties_to_even() -> None:
+    step = 2.0**-7
+    numbers = np.array([1 + 0.4 * step, 1 + 0.6 * step, 1 + 0.5 * step, 1 + 1.5 * step, -1 - 0.6 * step], np.float32)
+    assert to_bf16(numbers).tolist() == [1, 1 + step, 1, 1 + 2 * step, -1 - step]
