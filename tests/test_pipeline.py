@@ -64,7 +64,9 @@ def vectors(model: ClipModel) -> list[bytes]:
 
 def embed(cells: list[object], model: Any, site: ImageServer | None = None, **options: Any) -> list[Row]:
     allowed = (site.address,) if site else ()
-    return list(embed_cells(cells, model, Settings(batch_size=4, allow_address=allowed, **options), Report()))
+    return list(
+        embed_cells(cells, model, Settings(batch_size=4, allow_address=allowed, backoff_s=0.0, **options), Report())
+    )
 
 
 def cell_of(kind: str | int, site: ImageServer) -> object:

@@ -6,11 +6,11 @@ import io
 import struct
 
 import pytest
-from PIL import GifImagePlugin, JpegImagePlugin
+from PIL import GifImagePlugin, JpegImagePlugin, WebPImagePlugin
 
 from pixvec.errors import ImageError
-from pixvec.precheck import _exif_lengths, check_exif, first_frame_end
-from pixvec.testing.images import image_bytes
+from pixvec.precheck import _exif_lengths, check_exif, first_frame_end, webp_size
+from pixvec.testing.images import animation_bytes, image_bytes
 
 JPEG = image_bytes(size=(8, 8))
 JFIF_END = 20  # of the start of image and the first segment
@@ -118,3 +118,23 @@ def test_the_first_frame_of_a_gif_is_the_one_that_pillow_finds(extension: bytes)
     found = GifImagePlugin.GifImageFile(io.BytesIO(body)).tile[0].extents
     assert found is not None
     assert found[2:] == first_frame_end(body)
+
+
+WEBPS = {
+    "lossy": image_bytes("WEBP", size=(301, 203)),
+    "lossless": image_bytes("WEBP", size=(301, 203), lossless=True),
+    "clear": image_bytes("WEBP", size=(301, 203), mode="RGBA"),
+    "animation": animation_bytes("WEBP", size=(301, 203)),
+}
+
+
+@pytest.mark.parametrize("body", WEBPS.values(), ids=WEBPS)
+def test_the_size_of_a_webp_is_read_as_by_pillow(body: bytes) -> None:
+    assert webp_size(body) == WebPImagePlugin._get_size(body[:30]) == (301, 203)
+
+
+@pytest.mark.parametrize(
+    "body", [b"RIFF....WEBPVP8 ", b"RIFF....WEBPVP8L" + bytes(30), b"RIFF....WEBPjunk" + bytes(30)]
+)
+def test_a_webp_of_no_sense_has_no_size(body: bytes) -> None:
+    assert webp_size(body) == (0, 0)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from pixvec.checkpoint.processor import ProcessorConfig
-from pixvec.decode import DecodeOptions, Decoder
+from pixvec.decode import Picture, Policy
 from pixvec.preprocess import crop, min_side
 from pixvec.testing.images import draw, encode, grey_cmyk_profile, image_bytes
 
@@ -40,11 +40,11 @@ def golden_processor(case: dict[str, Any]) -> ProcessorConfig:
 
 
 def crop_of(
-    body: bytes, processor: ProcessorConfig = CLIP, *, scaled: bool = False, **options: Any
+    body: bytes, processor: ProcessorConfig = CLIP, *, scaled: bool = False, decode: Policy = "auto"
 ) -> NDArray[np.uint8]:
     least = min_side(processor) if scaled else None
-    with Decoder(DecodeOptions(**options)).decode(body, sha256=bytes(32), min_side=least) as decoded:
-        return crop(decoded.image, processor, size=decoded.size, box=decoded.box)
+    decoded = Picture(body, policy=decode, max_pixels=100_000_000, min_side=least).decode()
+    return crop(decoded.image, processor, size=decoded.size, box=decoded.box)
 
 
 def mean_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:

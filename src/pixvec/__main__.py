@@ -13,12 +13,13 @@ import sys
 def main() -> None:
     """Run the command line, and leave with its exit status."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from pixvec.cli import load, run  # noqa: PLC0415 (the imports are what must be interruptible)
+    from pixvec.cli import execute, load  # noqa: PLC0415 (the imports are what must be interruptible)
 
     for word in sys.argv[1:2]:
         load(word)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.exit(run(sys.argv[1:]))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(execute(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Bytes of a stranger -> a picture that is ready to be resized.
 
-In: the body of one file. Out: its picture in mode L, RGB or CMYK, and the facts about it. It must not know where the
-bytes came from, nor what the picture is made for.
+In: the body of one file. Out: its picture in mode L, RGB or CMYK, and what its header says. It must not know where the
+bytes came from, nor what the picture is made for, nor in which process it runs.
 
 The bytes decide what a file is, and the class of its format alone opens it: `PIL.Image.open` would try others, and
 measure the picture against a limit that belongs to the host program.
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import io
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Literal
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final, Literal
 
 from PIL import Image
 from PIL.AvifImagePlugin import AvifImageFile
@@ -24,25 +24,84 @@ from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from pixvec.errors import ImageError
+from pixvec.errors import ImageError, MissingExtraError, UsageError
+from pixvec.jpeg_scans import check_scans, is_cut_short
 from pixvec.options import limit, option
-from pixvec.precheck import check_exif, first_frame_end
+from pixvec.precheck import check_exif, first_frame_end, webp_size
 from pixvec.sniff import drop_stray_bytes, sniff
-from pixvec.values import Box, ImageFacts
 from pixvec.visual import as_seen, as_transformers, orientation, turn_upright
+
+if TYPE_CHECKING:
+    from pixvec.values import Box
+
+Policy = Literal["auto", "full", "reference"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeOptions:
-    """How bytes become a picture, and how large one may be."""
+    """How bytes become a picture, where, and what that may cost.
 
-    decode: Literal["auto", "full", "reference"] = option(
+    Parameters
+    ----------
+    max_pixels
+        Of one picture.
+    max_pixels_in_flight
+        Of all pictures that are being decoded. A pixel counts once for each 5 bytes that its format's decoder takes.
+    max_decode_cpu_s, max_decode_s
+        Processor time and time by the clock for one picture, where workers decode.
+    max_decode_bytes
+        Of one worker's address space.
+
+    Raises
+    ------
+    UsageError
+        For a format that cannot be asked for.
+    MissingExtraError
+        For one whose package is not installed.
+    """
+
+    decode: Policy = option(
         "auto", "auto: scaled JPEG decoding; full: every pixel; reference: exactly as transformers does"
+    )
+    formats: str = option("", "formats to decode beside the usual ones: +tiff, +heic or +tiff,+heic")
+    isolate: Literal["always", "auto", "never"] = option(
+        "auto", "decode in processes apart, so that a crash costs one row; auto: where they can be started"
     )
     max_pixels: int = limit(100_000_000)
     max_pixels_in_flight: int = limit(150_000_000)
+    max_decode_cpu_s: float = limit(10.0, minimum=0.001)
+    max_decode_s: float = limit(60.0, minimum=0.001)
+    max_decode_bytes: int = limit(1 << 30)
+
+    def __post_init__(self) -> None:
+        if "HEIC" in decoded_formats(self.formats) and find_spec("pillow_heif") is None:
+            raise MissingExtraError("Decoding HEIC", "heic")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of its picture before a pixel is decoded.
+
+    Parameters
+    ----------
+    format
+        As Pillow names it.
+    width, height
+        Of the whole picture, as the file holds it.
+    frames
+        How many the file says it has; it need not hold them.
+    n_pixels
+        What decoding costs in memory, in pixels of 5 bytes.
+    """
+
+    format: str
+    width: int
+    height: int
+    frames: int
+    n_pixels: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,88 +116,84 @@ class Decoded:
         Width and height of the whole picture as it is seen; a scaled decoding has fewer pixels.
     box
         Where the picture lies in `image`: a scaled decoding fills its last pixels only in part.
-    facts
-        What the file is.
     """
 
     image: Image.Image
     size: tuple[int, int]
     box: Box
-    facts: ImageFacts
 
 
-class Decoder:
-    """Decodes pictures, in any number of threads; those being decoded share a budget of pixels.
+class Picture:
+    """A file whose header has been read; no pixel is decoded yet, and no buffer for pixels made.
 
     Parameters
     ----------
-    options
-        The policy and the limits.
+    body
+        The bytes of a file.
+    policy
+        As the option `DecodeOptions.decode`.
+    formats
+        Names of the formats that are decoded.
+    max_pixels
+        The most that the picture may have.
+    min_side
+        Under ``policy="auto"``, a JPEG may be decoded at a scale that leaves both sides at least this long; None
+        decodes every pixel.
+
+    Raises
+    ------
+    ImageError
+        The bytes hold no picture that can be decoded within the limits.
     """
 
-    def __init__(self, options: DecodeOptions) -> None:
-        self._options = options
-        self._budget = _PixelBudget(options.max_pixels_in_flight)
+    def __init__(
+        self,
+        body: bytes,
+        *,
+        policy: Policy = "auto",
+        formats: frozenset[str] | None = None,
+        max_pixels: int,
+        min_side: int | None = None,
+    ) -> None:
+        self._body = drop_stray_bytes(body)
+        self._policy = policy
+        kind = _check_kind(self._body, formats or decoded_formats(""))
+        with _third_party_code(kind):
+            self._image = _open(kind, self._body, max_pixels=max_pixels)
+            self._has_many_scans = isinstance(self._image, JpegImageFile) and _has_many_scans(self._image)
+            if self._has_many_scans:
+                check_scans(self._body)
+            (width, height), frames = self._image.size, _count_frames(self._image)
+            self._extent = _scale_down(self._image, min_side if policy == "auto" else None)
+        n_pixels = width * height if self._has_many_scans else self._image.width * self._image.height
+        self.header = Header(kind, width, height, frames, n_pixels * _COSTS.get(kind, 1))
 
-    @contextmanager
-    def decode(self, body: bytes, *, sha256: bytes, min_side: int | None = None) -> Iterator[Decoded]:
-        """Decode a picture; its pixels count against the budget until the block ends.
-
-        Parameters
-        ----------
-        body
-            The bytes of a file.
-        sha256
-            Their hash, for the facts.
-        min_side
-            Under ``decode="auto"``, a JPEG may be decoded at a scale that leaves both sides at least this long; None
-            decodes every pixel.
+    def decode(self) -> Decoded:
+        """Decode the picture; can be done once.
 
         Raises
         ------
         ImageError
-            The bytes hold no picture that can be decoded within the limits.
+            The bytes hold no whole picture, or the decoder ran out of memory.
         """
-        image, frames = _open(drop_stray_bytes(body), max_pixels=self._options.max_pixels)
-        facts = ImageFacts(sha256, str(image.format), *image.size, frames, len(body))
-        extent = _scale_down(image, min_side if self._options.decode == "auto" else None)
-        with self._budget.hold(_n_pixels_held(image, facts)):
-            with _third_party_code(facts.format):
-                decoded = self._decode(image, body, extent, facts)
-            yield decoded
+        with _third_party_code(self.header.format):
+            seen = self._seen()
+            size = self.header.width, self.header.height
+            if self._policy == "reference":
+                return Decoded(seen, size, (0, 0, *size))
+            return Decoded(*turn_upright(seen, size, self._extent, orientation=orientation(self._image)))
 
-    def _decode(self, image: ImageFile, body: bytes, extent: tuple[float, float], facts: ImageFacts) -> Decoded:
-        if self._options.decode == "reference":
-            return Decoded(as_transformers(image), image.size, (0, 0, *image.size), facts)
-        seen = as_seen(image, body)
-        size = facts.width, facts.height
-        return Decoded(*turn_upright(seen, size, extent, orientation=orientation(image)), facts)
-
-
-class _PixelBudget:
-    """Lets threads hold pixels up to a limit; who holds more than the limit, holds it alone."""
-
-    def __init__(self, max_pixels: int) -> None:
-        self._max_pixels = max_pixels
-        self._held = 0
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def hold(self, n_pixels: int) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._held or self._held + n_pixels <= self._max_pixels)
-            self._held += n_pixels
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._held -= n_pixels
-                self._changed.notify_all()
+    def _seen(self) -> Image.Image:
+        seen = as_transformers(self._image) if self._policy == "reference" else as_seen(self._image, self._body)
+        image = self._image
+        if isinstance(image, JpegImageFile) and is_cut_short(self._body, image, has_many_scans=self._has_many_scans):
+            raise ImageError("corrupt_image", "a JPEG that ends before its picture does")
+        return seen
 
 
-# Opening --------------------------------------------------------------------------------------------------------------
+# Formats --------------------------------------------------------------------------------------------------------------
 
-_DECODED: Final[dict[str, type[ImageFile]]] = {
+_USUAL: Final[dict[str, type[ImageFile]]] = {
     "JPEG": JpegImageFile,
     "PNG": PngImageFile,
     "GIF": GifImageFile,
@@ -146,24 +201,61 @@ _DECODED: Final[dict[str, type[ImageFile]]] = {
     "BMP": BmpImageFile,
     "AVIF": AvifImageFile,
 }
+_ON_REQUEST: Final = ("TIFF", "HEIC")
+_COSTS: Final = {"WEBP": 3, "AVIF": 2, "HEIC": 2}
+"""How many times 5 bytes the decoder takes for a pixel: measured 16 for WebP, 12 for AVIF, 4 to 8 for the others."""
 _MAX_FRAMES: Final = 2**31 - 1  # the limit of PNG
 
 
-def _open(body: bytes, *, max_pixels: int) -> tuple[ImageFile, int]:
-    """Read a picture's header and count its frames; no pixel is decoded, and no buffer for pixels made."""
+def decoded_formats(asked_for: str) -> frozenset[str]:
+    """Read the option `DecodeOptions.formats`, and add the usual formats.
+
+    Raises
+    ------
+    UsageError
+        For anything but names of formats on request, each behind a plus, with commas between them.
+    """
+    words = [word.strip() for word in asked_for.split(",") if word.strip()]
+    for word in words:
+        if word[0] != "+" or word[1:].upper() not in _ON_REQUEST:
+            raise UsageError(f"formats={asked_for!r}: {word!r} is neither +tiff nor +heic")
+    return frozenset((*_USUAL, *(word[1:].upper() for word in words)))
+
+
+def _check_kind(body: bytes, formats: frozenset[str]) -> str:
     kind = sniff(body)
     if kind is None:
         raise ImageError("not_an_image", f"{len(body):,} bytes that are no picture")
-    if kind not in _DECODED:
-        raise ImageError("unsupported_format", f"a file in the format {kind}; decoded are {', '.join(_DECODED)}")
-    with _third_party_code(kind):
-        if kind == "GIF":
-            _check_size(*first_frame_end(body), max_pixels)
-        if kind == "JPEG":
-            check_exif(body)
-        image = _DECODED[kind](_UntruncatedBytes(body))
-        _check_size(*image.size, max_pixels)
-        return image, _count_frames(image)
+    if kind not in formats:
+        decoded = ", ".join(name for name in (*_USUAL, *_ON_REQUEST) if name in formats)
+        hint = f"; formats='+{kind.lower()}' adds it" if kind in _ON_REQUEST else ""
+        raise ImageError("unsupported_format", f"a file in the format {kind}; decoded are {decoded}{hint}")
+    return kind
+
+
+def _class_of(kind: str) -> type[ImageFile]:
+    match kind:
+        case "TIFF":
+            return TiffImageFile
+        case "HEIC":
+            from pillow_heif import HeifImageFile  # noqa: PLC0415 (an extra)
+
+            heif: type[ImageFile] = HeifImageFile
+            return heif
+        case _:
+            return _USUAL[kind]
+
+
+def _open(kind: str, body: bytes, *, max_pixels: int) -> ImageFile:
+    if kind == "GIF":
+        _check_size(*first_frame_end(body), max_pixels)
+    if kind == "JPEG":
+        check_exif(body)
+    if kind == "WEBP":
+        _check_size(*webp_size(body), max_pixels)
+    image = _class_of(kind)(_UntruncatedBytes(body))
+    _check_size(*image.size, max_pixels)
+    return image
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
@@ -172,7 +264,6 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def _count_frames(image: ImageFile) -> int:
-    """Return how many frames a file says it has; it need not hold them."""
     frames: int = getattr(image, "n_frames", 1)
     if frames > _MAX_FRAMES:
         raise ImageError("corrupt_image", f"a file that claims {frames:,} frames")
@@ -186,7 +277,9 @@ def _third_party_code(format: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
-    except Image.DecompressionBombError as error:  # the classes of WebP and GIF look at the host program's limit, too
+    except MemoryError as error:
+        raise ImageError("decoder_crash", f"the {format} decoder outgrew its memory") from error
+    except Image.DecompressionBombError as error:  # some classes look at the host program's limit, too
         raise ImageError("too_many_pixels", "the header claims more pixels than the decoder takes") from error
     except Exception as error:
         raise ImageError("corrupt_image", f"the {format} decoder failed with {type(error).__name__}") from error
@@ -206,7 +299,7 @@ class _UntruncatedBytes(io.BytesIO):
         return part
 
 
-# Scaled decoding ------------------------------------------------------------------------------------------------------
+# JPEG -----------------------------------------------------------------------------------------------------------------
 
 
 def _scale_down(image: ImageFile, min_side: int | None) -> tuple[float, float]:
@@ -216,12 +309,6 @@ def _scale_down(image: ImageFile, min_side: int | None) -> tuple[float, float]:
     """
     drafted = image.draft(None, (min_side, min_side)) if min_side else None
     return drafted[1][2:] if drafted else image.size
-
-
-def _n_pixels_held(image: ImageFile, facts: ImageFacts) -> int:
-    """Count the pixels that decoding keeps in memory."""
-    scaled = image.width * image.height
-    return facts.width * facts.height if isinstance(image, JpegImageFile) and _has_many_scans(image) else scaled
 
 
 def _has_many_scans(image: JpegImageFile) -> bool:

@@ -37,9 +37,13 @@ Options_co = TypeVar("Options_co", covariant=True)
 Result = TypeVar("Result")
 
 
-def option(default: Any, help: str, *, minimum: float | None = None) -> Any:
-    """Make a dataclass field that users may set, with the line of help that the command line prints for it."""
-    return dataclasses.field(default=default, metadata={"help": help, "minimum": minimum})
+def option(default: Any, help: str, *, minimum: float | None = None, secret: bool = False) -> Any:
+    """Make a dataclass field that users may set, with the line of help that the command line prints for it.
+
+    What a secret one holds is never shown.
+    """
+    metadata = {"help": help, "minimum": minimum, "secret": secret}
+    return dataclasses.field(default=default, repr=not secret, metadata=metadata)
 
 
 def limit(default: Any, *, minimum: float = 1) -> Any:
@@ -64,6 +68,7 @@ class Option:
     default: Any
     help: str | None
     minimum: float | None
+    secret: bool = False
 
     @property
     def type(self) -> Any:
@@ -121,7 +126,8 @@ def _check(known: Option, value: Any) -> None:
     kinds = [get_origin(part) or part for part in known.types]
     if not any(_is_a(value, kind) for kind in kinds):
         expected = " or ".join(kind.__name__ for kind in kinds)
-        raise UsageError(f"{known.name}={value!r}: expected {expected}, got {type(value).__name__}")
+        shown = "…" if known.secret else repr(value)
+        raise UsageError(f"{known.name}={shown}: expected {expected}, got {type(value).__name__}")
     if known.minimum is not None and value < known.minimum:
         raise UsageError(f"{known.name}={value!r}: expected at least {known.minimum}")
 

@@ -11,26 +11,29 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import hashlib
+import logging
 import os
+import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Generator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import PurePath
 from typing import Self
 
 from pixvec.batcher import Batcher
-from pixvec.decode import Decoder
 from pixvec.errors import FetchError, ImageError, RowError
-from pixvec.fetch import URL, Fetcher, parse
+from pixvec.fetch import URL, Fetcher, LocalFile, is_data_url, read_data_url, redacted
+from pixvec.isolation import CropMaker
 from pixvec.loop_thread import LoopThread
 from pixvec.model import ClipModel
-from pixvec.preprocess import crop, min_side
+from pixvec.preprocess import min_side
 from pixvec.report import OnProgress, Report
 from pixvec.settings import Settings, resolve_decode
 from pixvec.single_flight import SingleFlight
 from pixvec.threads import Threads
-from pixvec.values import Crop, ImageFacts, Row, Vector
+from pixvec.values import ImageFacts, Row, Vector
 
 WAITING_ROWS = 16_384
 """Rows under way at once: room enough that the model never waits for a slow neighbour. A decided row takes 2 KB."""
@@ -40,10 +43,17 @@ _EAGER_ROWS, _BREATH_ROWS, _BREATH_S = 2_048, 64, 0.01
 """With this many rows undecided, reading ahead pauses every so many rows, so that the loop gets to work on them."""
 _TICK_S = 0.2
 """How often progress is told while a row is waited for."""
+_LOGGER = logging.getLogger("pixvec")
 
 
 def embed_cells(
-    cells: Iterable[object], model: ClipModel, settings: Settings, report: Report, on_progress: OnProgress | None = None
+    cells: Iterable[object],
+    model: ClipModel,
+    settings: Settings,
+    report: Report,
+    on_progress: OnProgress | None = None,
+    *,
+    keep_going: bool = False,
 ) -> Generator[Row, None, None]:
     """Take every cell to its row, and hand the rows out in the order of the cells.
 
@@ -59,19 +69,21 @@ def embed_cells(
         Counts what happens, from another thread, while rows are waited for.
     on_progress
         Called with `report`, in the caller's thread, at each row and five times a second while one is waited for.
+    keep_going
+        Make a bug of ours its row's reason, ``internal_error``, and go on.
 
     Raises
     ------
     Exception
-        A bug of ours, with a note that names the row and its cell.
+        A bug of ours, with a note that names the row, its cell and the stage.
     """
-    with LoopThread(_Road(model, settings, report).open()) as loop:
+    with LoopThread(_Road(model, settings, report, keep_going=keep_going).open()) as loop:
         under_way: deque[_UnderWay] = deque()
         n_bytes = 0
         for number, cell in enumerate(cells):
             under_way.append(_UnderWay(number, cell, loop.submit(loop.resource.embed(cell))))
             n_bytes += under_way[-1].n_bytes
-            if number % _BREATH_ROWS == 0 and number - report.n_rows > _EAGER_ROWS:
+            if number % _BREATH_ROWS == 0 and number - report.n_new > _EAGER_ROWS:
                 concurrent.futures.wait([under_way[0].row], timeout=_BREATH_S)
             while under_way and (
                 under_way[0].row.done() or len(under_way) == WAITING_ROWS or n_bytes > WAITING_CELL_BYTES
@@ -92,7 +104,7 @@ class _UnderWay:
 
     def __init__(self, number: int, cell: object, row: concurrent.futures.Future[Row]) -> None:
         self.name = f"row {number}, {_redacted(cell)}"
-        self.n_bytes = len(cell) if isinstance(cell, bytes) else 0
+        self.n_bytes = len(cell) if isinstance(cell, bytes | str) else 0
         self.row = row
 
     def wait(self, report: Report, on_progress: OnProgress | None) -> Row:
@@ -103,63 +115,78 @@ class _UnderWay:
         try:
             return self.row.result()
         except Exception as bug:
-            bug.add_note(f"pixvec: this is a bug, met at {self.name}")
+            bug.add_note(f"pixvec: this is a bug, met at {self.name}, in {_stage(bug)}")
             raise
 
 
 class _Road:
     """The road of one cell, and what the cells of a call share on it."""
 
-    def __init__(self, model: ClipModel, settings: Settings, report: Report) -> None:
-        self._processor = model.checkpoint.processor
+    def __init__(self, model: ClipModel, settings: Settings, report: Report, *, keep_going: bool) -> None:
+        processor = model.checkpoint.processor
         is_scaled = resolve_decode(settings, model.precision) == "scaled"
-        self._min_side = min_side(self._processor) if is_scaled else None
         self._report = report
+        self._keep_going = keep_going
         self._fetcher = Fetcher(settings)
-        self._decoder = Decoder(settings)
+        self._crops = CropMaker(settings, processor, min_side=min_side(processor) if is_scaled else None)
         self._batcher = Batcher(model, settings.batch_size)
         self._threads = Threads(_n_cores(), "decode")
         # One body more than threads, so that no thread waits for work; this also bounds the crops that wait.
         self._decode_slots = asyncio.Semaphore(self._threads.n + 1)
-        self._urls: SingleFlight[URL, Row] = SingleFlight(WAITING_ROWS)
+        self._read_data_url = partial(read_data_url, max_bytes=settings.max_bytes) if settings.data_urls else None
+        self._urls: SingleFlight[URL | LocalFile, Row] = SingleFlight(WAITING_ROWS)
         self._pictures: SingleFlight[bytes, _Picture | _NoPicture] = SingleFlight(WAITING_ROWS)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Self]:
         """Keep the road open; what it holds ends with the block."""
-        async with self._fetcher, asyncio.TaskGroup() as tasks:
+        async with self._fetcher, self._decoding(), asyncio.TaskGroup() as tasks:
             batches = tasks.create_task(self._batcher.run())
             yield self
-            self._threads.close()
             self._batcher.threads.close()
             batches.cancel()
+
+    @asynccontextmanager
+    async def _decoding(self) -> AsyncIterator[None]:
+        """Hold what decodes; pictures under way are given up at the end."""
+        try:
+            await self._threads.run(self._crops.start)
+            yield
+        finally:
+            self._crops.close()
+            self._threads.close()
 
     async def embed(self, cell: object) -> Row:
         """Take one cell to its row."""
         host = None
         try:
             match cell:
-                case str() if cell.strip():
-                    url = parse(cell)
-                    host = url.host
-                    row = await self._urls.get(url, partial(self._embed_url, url))
+                case str() if self._read_data_url and is_data_url(cell):
+                    row = await self._embed_body(await self._threads.run(self._read_data_url, cell))
+                case str() | PurePath() if str(cell).strip():
+                    source = self._fetcher.locate(cell)
+                    host = source.host
+                    row = await self._urls.get(source, partial(self._embed_source, source))
                 case bytes():
                     row = await self._embed_body(cell)
-                case None | str():
-                    raise FetchError("null_input", "the cell is empty")
                 case _:
-                    raise FetchError("invalid_url", f"a cell of type {type(cell).__name__} holds no URL")
+                    row = _failed(_no_url(cell))
         except RowError as error:
             row = _failed(error)
+        except Exception as bug:
+            if not self._keep_going:
+                raise
+            _LOGGER.warning("a bug, met at %s", _redacted(cell), exc_info=bug)
+            row = Row(error="internal_error", detail=f"a bug of pixvec's: {type(bug).__name__} in {_stage(bug)}")
         self._report.count(row, host)
         self._report.n_repeats = self._urls.n_repeats + self._pictures.n_repeats
         self._report.decode_busy, self._report.model_busy = self._threads.busy_s, self._batcher.threads.busy_s
         return row
 
-    async def _embed_url(self, url: URL) -> Row:
+    async def _embed_source(self, source: URL | LocalFile) -> Row:
         try:
             with self._batcher.expecting():
-                async with self._fetcher.fetch(url) as fetched:
+                async with self._fetcher.fetch(source) as fetched:
                     self._report.n_bytes += len(fetched.body)
                     outcome = await self._picture(fetched.body)
         except RowError as error:
@@ -179,15 +206,10 @@ class _Road:
     async def _decode(self, body: bytes, sha256: bytes) -> _Picture | _NoPicture:
         async with self._decode_slots:
             try:
-                pixels, facts = await self._threads.run(self._read, body, sha256)
+                pixels, facts = await self._threads.run(partial(self._crops.crop, sha256=sha256), body)
             except ImageError as error:
                 return _NoPicture(_failed(error))
             return _Picture(facts, await self._batcher.put(pixels))
-
-    def _read(self, body: bytes, sha256: bytes) -> tuple[Crop, ImageFacts]:
-        """Bytes -> pixels -> crop, in a decode thread."""
-        with self._decoder.decode(body, sha256=sha256, min_side=self._min_side) as decoded:
-            return crop(decoded.image, self._processor, size=decoded.size, box=decoded.box), decoded.facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +239,19 @@ def _n_cores() -> int:
 
 
 def _redacted(cell: object) -> str:
-    """Name a cell without what may be secret in it: query and user."""
-    return str(cell).partition("?")[0].rpartition("@")[2][:200] if isinstance(cell, str) else type(cell).__name__
+    return redacted(cell) if isinstance(cell, str) else type(cell).__name__
+
+
+def _stage(bug: BaseException) -> str:
+    """Name the module of ours that a bug was met in."""
+    modules = (frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(bug.__traceback__))
+    return next((name for name in reversed(list(modules)) if name.partition(".")[0] == "pixvec"), "pixvec")
+
+
+def _no_url(cell: object) -> FetchError:
+    if cell is None or isinstance(cell, str):
+        return FetchError("null_input", "the cell is empty")
+    return FetchError("invalid_url", f"a cell of type {type(cell).__name__} holds no URL")
 
 
 def _failed(error: RowError) -> Row:

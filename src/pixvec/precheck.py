@@ -1,8 +1,8 @@
 """What must be known of a file before Pillow opens it, because opening alone could cost seconds or gigabytes.
 
-In: the bytes of a GIF or a JPEG. Out: a fact or an error. It must not know more of a file than what stands before its
-pixels. It goes through that as Pillow 13.0 does (``GifImagePlugin.py``: ``_seek``; ``JpegImagePlugin.py``: ``_open``):
-a file that the two read differently could pass unseen.
+In: the bytes of a GIF, a JPEG or a WebP. Out: a fact or an error. It must not know more of a file than what stands
+before its pixels. It goes through that as Pillow 13.0 does (``GifImagePlugin.py``: ``_seek``; ``JpegImagePlugin.py``:
+``_open``; ``WebPImagePlugin.py``: ``_get_size``): a file that the two read differently could pass unseen.
 """
 
 from __future__ import annotations
@@ -97,3 +97,20 @@ def _exif_lengths(body: bytes) -> list[int]:
                 lengths.append(length)
             at += length
     raise ImageError("corrupt_image", f"a JPEG with no picture behind {n_steps:,} segments and stray bytes")
+
+
+def webp_size(body: bytes) -> tuple[int, int]:
+    """Return the width and height that a WebP claims: opening it makes room for the pixels of two frames.
+
+    0 by 0 where it makes no sense: that is the decoder's to refuse.
+    """
+    width = height = 0
+    match body[12:16]:
+        case b"VP8 " if body[23:26] == b"\x9d\x01\x2a":
+            width, height = (number & 0x3FFF for number in struct.unpack_from("<2H", body, 26))
+        case b"VP8L" if body[20:21] == b"\x2f":
+            bits = int.from_bytes(body[21:25], "little")
+            width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        case b"VP8X":
+            width, height = (int.from_bytes(body[at : at + 3], "little") + 1 for at in (24, 27))
+    return width, height

@@ -1,7 +1,8 @@
 """A picture -> the crop that the model sees of it.
 
 In: a picture and the checkpoint's processor settings. Out: its crop, (S, S, 3) uint8 sRGB. It must not know how the
-picture was decoded. Rescaling and standardizing are the model's: they are folded into its first layer.
+picture was decoded. Rescaling and standardizing are the model's: they are folded into its first layer. All but `crop`
+does without NumPy, whose import would take most of the time in which a decode worker starts.
 
 A crop equals, bit for bit, what ``CLIPImageProcessorPil`` of transformers 5.23.0 makes (``image_transforms.py``:
 ``resize``, ``get_resize_output_image_size``, ``center_crop``), with one exception: of a picture more than
@@ -13,13 +14,12 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-import numpy as np
 from PIL import Image, ImageCms
 
-from pixvec.checkpoint.processor import ProcessorConfig
-from pixvec.values import Box, Crop
+if TYPE_CHECKING:
+    from pixvec.values import Box, Crop
 
 Size: TypeAlias = tuple[int, int]
 """Width and height, in Pillow's order."""
@@ -27,17 +27,54 @@ Size: TypeAlias = tuple[int, int]
 Window: TypeAlias = tuple[int, int, int, int]
 """Left, top, right and bottom, in whole pixels."""
 
+
+class CropSteps(Protocol):
+    """What of a checkpoint's `ProcessorConfig` makes its crops."""
+
+    @property
+    def resize(self) -> int | tuple[int, int] | None:
+        """The length of the shortest edge, or height and width."""
+
+    @property
+    def resample(self) -> int:
+        """Pillow's number of the filter."""
+
+    @property
+    def center_crop(self) -> tuple[int, int] | None:
+        """Height and width."""
+
+
 _MAX_WASTE: Final = 16
 _WIDEST_SUPPORT: Final = 3  # of Pillow's filters, Lanczos reaches farthest: 3 pixels of the smaller picture
 
 
-def min_side(processor: ProcessorConfig) -> int | None:
+def min_side(processor: CropSteps) -> int | None:
     """Return how long a picture's sides must be for the resize to have no detail to miss; None where all counts."""
     return max(processor.resize) if isinstance(processor.resize, tuple) else processor.resize
 
 
-def crop(image: Image.Image, processor: ProcessorConfig, *, size: Size | None = None, box: Box | None = None) -> Crop:
+def crop(image: Image.Image, processor: CropSteps, *, size: Size | None = None, box: Box | None = None) -> Crop:
     """Resize a picture and cut out its centre.
+
+    Parameters
+    ----------
+    image, processor, size, box
+        As of `crop_image`.
+
+    Returns
+    -------
+    Crop
+        (S, S, 3) uint8 sRGB; black where the crop is larger than the resized picture.
+    """
+    import numpy as np  # noqa: PLC0415 (see above)
+
+    return np.asarray(crop_image(image, processor, size=size, box=box))  # (S, S, 3)
+
+
+def crop_image(
+    image: Image.Image, processor: CropSteps, *, size: Size | None = None, box: Box | None = None
+) -> Image.Image:
+    """Resize a picture and cut out its centre, as an image in mode RGB.
 
     Parameters
     ----------
@@ -48,19 +85,13 @@ def crop(image: Image.Image, processor: ProcessorConfig, *, size: Size | None = 
     size, box
         For an image that was decoded at a smaller scale: the width and height of the whole picture, and where the
         picture lies in the image. By default, the image is the picture.
-
-    Returns
-    -------
-    Crop
-        (S, S, 3) uint8 sRGB; black where the crop is larger than the resized picture.
     """
     resized_size = _resized_size(size or image.size, processor.resize)
     window = _center_window(resized_size, processor.center_crop)
     seen = max(window[0], 0), max(window[1], 0), min(window[2], resized_size[0]), min(window[3], resized_size[1])
     part = _to_srgb(_resize(image, box or (0, 0, *image.size), resized_size, seen, processor.resample))
     left, top = seen[:2]
-    framed = part.crop((window[0] - left, window[1] - top, window[2] - left, window[3] - top))
-    return np.asarray(framed)  # (S, S, 3)
+    return part.crop((window[0] - left, window[1] - top, window[2] - left, window[3] - top))
 
 
 def _resized_size(size: Size, resize: int | tuple[int, int] | None) -> Size:

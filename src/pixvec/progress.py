@@ -18,7 +18,9 @@ class _Bar(tqdm):  # type: ignore[misc]
 
 
 @contextmanager
-def telling_progress(wanted: bool | OnProgress | None, n_rows: int | None) -> Iterator[OnProgress | None]:
+def telling_progress(
+    wanted: bool | OnProgress | None, n_rows: int | None, *, n_resumed: int = 0
+) -> Iterator[OnProgress | None]:
     """Give what a call tells its report to, five times a second.
 
     Parameters
@@ -26,14 +28,17 @@ def telling_progress(wanted: bool | OnProgress | None, n_rows: int | None) -> It
     wanted
         True for a bar, False for nothing, None for a bar where a person watches, or a function of the caller's.
     n_rows
-        How many rows will come; None where that is not known.
+        How many rows there will be; None where that is not known.
+    n_resumed
+        How many of them an earlier run decided.
     """
     if wanted is False or (wanted is None and not _is_watched()):
         yield None
     elif callable(wanted):
         yield wanted
     else:
-        with _Bar(total=n_rows, unit=" rows", delay=_BAR_DELAY_S, miniters=1, dynamic_ncols=True) as bar:
+        shown = {"unit": " rows", "delay": _BAR_DELAY_S, "miniters": 1, "dynamic_ncols": True}
+        with _Bar(total=n_rows, initial=n_resumed, **shown) as bar:
             yield lambda report: _move(bar, report)
 
 

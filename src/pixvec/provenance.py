@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from pixvec.model import ClipModel
 from pixvec.settings import Settings, resolve_decode
-from pixvec.table import reporting_write_errors
 
 EMBEDDING_VERSION: Final = 1
 """Raised only when the same bytes, weights and settings come to other vectors."""
 
 
+_SAME_BITS: Final = (
+    *("weights_sha256", "normalize", "precision", "decode", "max_pixels", "max_bytes"),
+    "embedding_version",
+)
+
+
 def provenance(model: ClipModel, settings: Settings) -> dict[str, Any]:
     """State model and settings, as they came to be, in JSON's types.
 
-    Vectors with one ``weights_sha256`` lie in one space; those that also agree in precision, decode, normalize and
-    ``embedding_version`` are the same bits for the same bytes.
+    Vectors with one ``weights_sha256`` lie in one space; those that agree in `same_bits` are the same bits for the
+    same bytes.
     """
     return {
         "model": model.checkpoint.name,
@@ -36,8 +42,16 @@ def provenance(model: ClipModel, settings: Settings) -> dict[str, Any]:
     }
 
 
-def write_provenance(table: Path, facts: dict[str, Any]) -> None:
-    """Write what a table's vectors were made with to a file beside it, for formats that hold no metadata."""
-    beside = table.with_name(f"{table.name}.provenance.json")
-    with reporting_write_errors(beside):
-        beside.write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+def same_bits(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick the facts that vectors must agree in to be the same bits for the same bytes."""
+    return {name: facts[name] for name in _SAME_BITS}
+
+
+def provenance_path(table: Path) -> Path:
+    """Name the file beside a table that says what its vectors were made with, for formats that hold no metadata."""
+    return table.with_name(f"{table.name}.provenance.json")
+
+
+def provenance_text(facts: Mapping[str, Any]) -> str:
+    """Write facts as the text of such a file."""
+    return json.dumps(facts, indent=2, sort_keys=True) + "\n"

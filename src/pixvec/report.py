@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeAlias
@@ -24,6 +24,8 @@ class Report:
 
     n_rows: int = 0
     n_vectors: int = 0
+    n_resumed: int = 0
+    """Rows that an earlier run decided; the other counts of rows have them too, the pace does not."""
     n_repeats: int = 0
     n_bytes: int = 0
     failures: Counter[str] = field(default_factory=Counter)
@@ -31,6 +33,8 @@ class Report:
     decode_busy: float = 0.0
     model_busy: float = 0.0
     """Seconds that each stage worked, divided by the number of its threads."""
+    was_finished: bool = False
+    """Whether there was nothing to do."""
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
 
@@ -40,6 +44,11 @@ class Report:
         return self.n_rows - self.n_vectors
 
     @property
+    def n_new(self) -> int:
+        """How many rows this call decided."""
+        return self.n_rows - self.n_resumed
+
+    @property
     def seconds(self) -> float:
         """Seconds since the start, or from start to end."""
         return (self.ended or time.monotonic()) - self.started
@@ -47,7 +56,7 @@ class Report:
     @property
     def rows_per_second(self) -> float:
         """Rows decided in a second."""
-        return self.n_rows / max(self.seconds, 1e-9)
+        return self.n_new / max(self.seconds, 1e-9)
 
     @property
     def bottleneck(self) -> str:
@@ -59,6 +68,13 @@ class Report:
         """Stop the clock."""
         self.ended = time.monotonic()
         return self
+
+    def resume(self, n_rows: int, failures: Mapping[str, int]) -> None:
+        """Count rows that an earlier run decided; before new ones are."""
+        self.n_resumed += n_rows
+        self.n_rows += n_rows
+        self.n_vectors += n_rows - sum(failures.values())
+        self.failures.update(failures)
 
     def count(self, row: Row, host: str | None) -> None:
         """Count one decided row."""
@@ -74,6 +90,7 @@ class Report:
         """Say it for a person, in a few lines."""
         lines = [
             f"{self.n_rows:,} rows: {self.n_vectors:,} vectors, {self.n_failed:,} without",
+            f"decided by earlier runs: {self.n_resumed:,}" if self.n_resumed else "",
             f"failures: {most_common(self.failures)}" if self.failures else "",
             f"failed at: {most_common(self.failed_hosts)}" if self.failed_hosts else "",
             f"{self.seconds:.1f} s, {self.rows_per_second:.1f} rows/s, bottleneck: {self.bottleneck}",
@@ -111,4 +128,21 @@ class TooManyFailedError(RunError):
             f"{output} is written, but {report.n_failed:,} of {report.n_rows:,} rows have no vector, "
             f"more than max_failed={allowed} allows"
         )
+        self.report = report
+
+
+class BugsMetError(RunError):
+    """The output is whole, and some of its rows met a bug: they were kept as ``internal_error``.
+
+    Parameters
+    ----------
+    output
+        The file that was written.
+    report
+        What happened.
+    """
+
+    def __init__(self, output: Path, report: Report) -> None:
+        n = report.failures["internal_error"]
+        super().__init__(f"{output} is written, but a bug of pixvec's was met in {n:,} of its rows: please report it")
         self.report = report

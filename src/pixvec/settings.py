@@ -26,6 +26,7 @@ class Settings(FetchOptions, DecodeOptions, ModelOptions):
     def __post_init__(self) -> None:
         check_options(self)
         super().__post_init__()
+        DecodeOptions.__post_init__(self)
 
 
 def resolve_decode(settings: Settings, precision: Precision) -> Literal["scaled", "full", "reference"]:

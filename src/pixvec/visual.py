@@ -1,18 +1,21 @@
 """A file that Pillow opened -> its picture as a person sees it, or as transformers does.
 
 In: an opened file whose pixels are not yet decoded. Out: its picture in mode L, RGB or CMYK. It must not know limits,
-nor guard against what Pillow raises over a stranger's bytes: its caller does.
+nor guard against what Pillow raises over a stranger's bytes: its caller does. It does without NumPy, whose import would
+take most of the time in which a decode worker starts.
 """
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageChops
 from PIL.ImageFile import ImageFile
 
-from pixvec.values import Box
+from pixvec.errors import ImageError
+
+if TYPE_CHECKING:
+    from pixvec.values import Box
 
 Size: TypeAlias = tuple[int, int]
 """Width and height, in Pillow's order."""
@@ -70,8 +73,10 @@ def _go_to_first_shown_frame(image: ImageFile) -> None:
 def _without_alpha(image: ImageFile, body: bytes) -> Image.Image:
     if image.format == "PNG":
         _mend_transparency(image, bit_depth=body[24] if body[12:16] == b"IHDR" else 8)
-    if image.mode == "I;16":
+    if image.mode.startswith("I;16"):
         return _grey_in_8_bits(image)
+    if image.mode in {"I", "F"}:
+        raise ImageError("unsupported_format", f"a {image.format} of numbers for which no black and white are agreed")
     if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
         return image.convert("RGB")  # many programs leave the fourth byte at 0, and mean nothing by it
     if image.has_transparency_data:
@@ -96,11 +101,18 @@ def _mend_transparency(image: Image.Image, *, bit_depth: int) -> None:
 
 
 def _grey_in_8_bits(image: Image.Image) -> Image.Image:
-    samples = np.asarray(image)  # (H, W) uint16
-    grey = (samples >> 8).astype(np.uint8)
+    samples = image.tobytes()
+    halves = (samples[0::2], samples[1::2]) if image.mode == "I;16B" else (samples[1::2], samples[0::2])
+    high, low = (Image.frombytes("L", image.size, half) for half in halves)
     if "transparency" in image.info:
-        grey[samples == image.info["transparency"]] = 255
-    return Image.fromarray(grey)
+        clear = image.info["transparency"]
+        high.paste(255, mask=ImageChops.darker(_where(high, clear >> 8), _where(low, clear & 255)))
+    return high
+
+
+def _where(image: Image.Image, value: int) -> Image.Image:
+    """Make a mask of the pixels that have a value."""
+    return image.point([255 * (level == value) for level in range(256)])
 
 
 def _on_white(image: Image.Image) -> Image.Image:

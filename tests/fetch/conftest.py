@@ -10,7 +10,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from pixvec.errors import FetchError
-from pixvec.fetch import Fetched, Fetcher, FetchOptions, parse
+from pixvec.fetch import Fetched, Fetcher, FetchOptions
 from pixvec.testing.server import ImageServer
 
 
@@ -24,7 +24,7 @@ class FakeDNS(AbstractResolver):
     """Answers from a table: addresses, or an error to raise. Each name may have several answers, given in turn."""
 
     def __init__(self, **answers: list[list[str]] | OSError) -> None:
-        self._answers = {name.replace("_", "."): answer for name, answer in answers.items()}
+        self._answers = {name if "." in name else name.replace("_", "."): answer for name, answer in answers.items()}
         self.asked: list[str] = []
 
     async def resolve(
@@ -36,11 +36,15 @@ class FakeDNS(AbstractResolver):
             raise answer
         addresses = answer.pop(0) if len(answer) > 1 else answer[0]
         return [
-            ResolveResult(hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0)
+            ResolveResult(hostname=host, host=address, port=port, family=_family(address), proto=0, flags=0)
             for address in addresses
         ]
 
     async def close(self) -> None: ...
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 @pytest.fixture
@@ -60,11 +64,11 @@ def canary() -> Iterator[ImageServer]:
 @pytest.fixture
 def fetch(server: ImageServer) -> Fetch:
     async def fetch_one(cell: str, resolver: AbstractResolver | None, options: FetchOptions) -> Fetched:
-        async with Fetcher(options, resolver=resolver) as fetcher, fetcher.fetch(parse(cell)) as fetched:
+        async with Fetcher(options, resolver=resolver) as fetcher, fetcher.fetch(fetcher.locate(cell)) as fetched:
             return fetched
 
     def run(cell: str, *, resolver: AbstractResolver | None = None, **options: Any) -> Fetched:
-        defaults = FetchOptions(allow_address=(server.address,), timeout_s=10.0)
+        defaults = FetchOptions(allow_address=(server.address,), timeout_s=10.0, tries=1)
         return asyncio.run(fetch_one(cell, resolver, replace(defaults, **options)))
 
     return run

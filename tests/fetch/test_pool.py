@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pixvec.errors import FetchError
 from pixvec.fetch import Fetcher, FetchOptions, parse
 from pixvec.testing.server import ImageServer
 
@@ -91,3 +92,28 @@ def test_what_nobody_asked_for_is_no_rows_answer(chatty: str) -> None:
             return bodies
 
     assert asyncio.run(run()) == [b"/a", b"/b", b"/c", b"/d"]
+
+
+def test_a_kept_connection_that_was_closed_meanwhile_costs_no_try(server: ImageServer) -> None:
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\npicture"
+    first, second = server.add_raw("/1", [whole], pause_s=0.1), server.add_raw("/2", [whole])
+
+    async def run() -> list[bytes]:
+        options = FetchOptions(allow_address=(server.address,), tries=1, connections=1)
+        async with Fetcher(options) as fetcher:
+            return await fetch_all(fetcher, [first, second])
+
+    assert asyncio.run(run()) == [b"picture", b"picture"]
+    assert server.n_requests("/1") + server.n_requests("/2") == 2
+
+
+def test_a_new_connection_that_is_closed_at_once_is_not_tried_in_secret(server: ImageServer) -> None:
+    url = server.add_raw("/", [])
+
+    async def run() -> None:
+        async with Fetcher(FetchOptions(allow_address=(server.address,), tries=1)) as fetcher:
+            with pytest.raises(FetchError, match=r"^connect_error"):
+                await fetch_all(fetcher, [url])
+
+    asyncio.run(run())
+    assert server.n_requests("/") == 1

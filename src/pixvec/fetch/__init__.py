@@ -7,7 +7,21 @@ a picture is, nor what a row is.
 from pixvec.fetch.address import parse_allowed
 from pixvec.fetch.attempt import Fetched
 from pixvec.fetch.client import Fetcher
+from pixvec.fetch.data_url import is_data_url, read_data_url
+from pixvec.fetch.files import LocalFile
 from pixvec.fetch.options import FetchOptions
-from pixvec.fetch.url import URL, looks_like_url, parse
+from pixvec.fetch.url import URL, looks_like_url, parse, redacted
 
-__all__ = ["URL", "FetchOptions", "Fetched", "Fetcher", "looks_like_url", "parse", "parse_allowed"]
+__all__ = [
+    "URL",
+    "FetchOptions",
+    "Fetched",
+    "Fetcher",
+    "LocalFile",
+    "is_data_url",
+    "looks_like_url",
+    "parse",
+    "parse_allowed",
+    "read_data_url",
+    "redacted",
+]

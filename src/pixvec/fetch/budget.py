@@ -33,7 +33,7 @@ class ByteBudget:
         try:
             yield lease
         finally:
-            self._give_back(lease)
+            self.give_back(lease)
 
     async def wait_for_room(self) -> None:
         """Wait until half of the budget is free, so that reading never runs far ahead of decoding."""
@@ -55,8 +55,10 @@ class ByteBudget:
         while not fits():
             await self._freed.wait()
 
-    def _give_back(self, lease: Lease) -> None:
+    def give_back(self, lease: Lease) -> None:
+        """Free what a body took."""
         self._n_bytes -= lease.n_bytes
+        lease.n_bytes = 0
         if self._overdrawn_by is lease:
             self._overdrawn_by = None
         self._freed.set()
@@ -73,3 +75,7 @@ class Lease:
     async def take(self, n_bytes: int) -> None:
         """Wait until so many more bytes fit, and take them."""
         await self.budget.take(self, n_bytes)
+
+    def give_back(self) -> None:
+        """Free what it took, because its bytes are gone."""
+        self.budget.give_back(self)

@@ -5,12 +5,13 @@ It must not read URL text, judge addresses or know what the bytes mean.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
-from importlib.metadata import version
+from pathlib import PurePath
 from types import TracebackType
 from typing import Final, Self
 
@@ -18,21 +19,19 @@ import aiohttp
 import certifi
 from aiohttp.abc import AbstractResolver
 
-from pixvec.errors import UsageError
+from pixvec.errors import FetchError, UsageError
 from pixvec.fetch.address import AddressGuard, parse_allowed
 from pixvec.fetch.attempt import Attempt, Fetched
-from pixvec.fetch.budget import ByteBudget
-from pixvec.fetch.dns import SystemResolver
+from pixvec.fetch.budget import ByteBudget, Lease
+from pixvec.fetch.dns import Names, SystemResolver
+from pixvec.fetch.files import LocalFile, LocalFiles
 from pixvec.fetch.options import FetchOptions
 from pixvec.fetch.pool import ConnectionPool
+from pixvec.fetch.requester import Requester
+from pixvec.fetch.retries import Retries
 from pixvec.fetch.slots import Slots
-from pixvec.fetch.url import URL
+from pixvec.fetch.url import URL, parse, parse_path
 
-_HEADERS: Final = {
-    "User-Agent": f"pixvec/{version('pixvec')} (+https://github.com/pixvec/pixvec)",
-    # A compressed picture would be a bomb to defuse, and hardly smaller.
-    "Accept-Encoding": "identity",
-}
 _READ_BUFFER_BYTES: Final = 1 << 16
 _CERTIFICATE_PLACES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # OpenSSL's environment variables
 
@@ -61,15 +60,18 @@ class Fetcher:
             allow_private=options.allow_private, allowed=map(parse_allowed, options.allow_address)
         )
         self._tls = _tls_context(*map(os.environ.get, _CERTIFICATE_PLACES))
-        self._resolver = resolver or SystemResolver(timeout_s=options.dns_timeout_s)
-        self._slots = Slots(options.connections, per_host=options.connections_per_host)
+        names = resolver or SystemResolver(timeout_s=options.dns_timeout_s)
+        self._names = Names(names, memory_s=options.dns_memory_s)
+        self._slots = Slots(options)
         self._budget = ByteBudget(options.max_bytes_in_flight)
+        self._files = LocalFiles(options.files_under, budget=self._budget, max_bytes=options.max_bytes)
 
     async def __aenter__(self) -> Self:
         limits = self._options
         connector = ConnectionPool(
             connections=limits.connections,
-            resolver=self._resolver,
+            resolver=self._names,
+            use_dns_cache=False,
             socket_factory=self._guard.open_socket,
             ssl=self._tls,
         )
@@ -78,34 +80,86 @@ class Fetcher:
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
+            middlewares=[connector.send],
             timeout=timeout,
-            headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             read_bufsize=_READ_BUFFER_BYTES,
         )
+        self._requester = Requester(self._session, self._names, limits)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._session.close()
-        await self._resolver.close()
+        await self._names.close()
 
-    @asynccontextmanager
-    async def fetch(self, url: URL) -> AsyncIterator[Fetched]:
-        """Fetch the bytes behind a URL; they count against the budget until the exit.
+    def locate(self, cell: str | PurePath) -> URL | LocalFile:
+        """Say where the bytes of a cell are; text names local files only where the options let some in.
 
         Raises
         ------
         FetchError
-            With a code, and a detail that holds neither addresses, queries nor anything the server said.
+            ``scheme_blocked``, ``path_blocked`` or ``invalid_url``.
+        """
+        if isinstance(cell, PurePath):
+            return LocalFile(str(cell))
+        path = None if self._options.files_under is None else parse_path(cell)
+        return parse(cell) if path is None else LocalFile(path)
+
+    @asynccontextmanager
+    async def fetch(self, source: URL | LocalFile) -> AsyncIterator[Fetched]:
+        """Fetch the bytes of a source, in as many tries as it may have; they count against the budget until the exit.
+
+        Raises
+        ------
+        FetchError
+            That of the last try, with a code, and a detail that holds neither addresses, queries nor anything the
+            server said.
         """
         with self._budget.lease() as lease:
-            attempt = Attempt(
-                url, lease, session=self._session, slots=self._slots, budget=self._budget, options=self._options
-            )
-            yield await attempt.fetch()
+            if isinstance(source, LocalFile):
+                yield Fetched(await self._files.read(source, lease), None)
+            else:
+                yield await self._persist(source, lease)
+
+    async def _persist(self, url: URL, lease: Lease) -> Fetched:
+        retries = Retries(self._options)
+        earlier: tuple[str, str] | None = None
+        while True:
+            attempt = self._attempt(url, lease, timeout_s=retries.try_timeout_s)
+            try:
+                return await attempt.fetch()
+            except FetchError as error:
+                lease.give_back()
+                if attempt.turn is None and earlier:
+                    raise FetchError(*earlier) from None  # this row was tried, before its host was down
+                pause_s = _pause_s(retries, attempt, error.code)
+                if pause_s is None:
+                    raise
+                earlier = error.code, error.detail
+            # Outside the handler, where the error no longer keeps half a body alive.
+            await asyncio.sleep(pause_s)
+
+    def _attempt(self, url: URL, lease: Lease, *, timeout_s: float) -> Attempt:
+        return Attempt(
+            url,
+            lease,
+            timeout_s=timeout_s,
+            requester=self._requester,
+            slots=self._slots,
+            budget=self._budget,
+            options=self._options,
+        )
+
+
+def _pause_s(retries: Retries, attempt: Attempt, code: str) -> float | None:
+    """Return how long a row waits for its next try; None where it has none, as with a host that is down."""
+    turn = attempt.turn
+    if turn is None or turn.mood.down_as:
+        return None
+    return retries.pause_s(code, spent_s=attempt.spent_s(), retry_after_s=turn.retry_after_s)
 
 
 @cache

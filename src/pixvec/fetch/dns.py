@@ -1,4 +1,4 @@
-"""A host name -> its addresses, from the system's resolver. It must not judge them.
+"""A host name -> its addresses, from the system's resolver, asked once for all that ask. It must not judge them.
 
 getaddrinfo cannot be interrupted: each look-up has a daemon thread of its own, so that one that hangs keeps neither a
 call nor the process alive.
@@ -9,15 +9,25 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, TypeVar
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 AddrInfos: TypeAlias = list[tuple[Any, ...]]
+Awaited = TypeVar("Awaited")
+
+UNKNOWN_NAME: Final = frozenset(
+    getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if hasattr(socket, name)
+)
+"""getaddrinfo's errors that say that there is no such host, and not that nobody could tell."""
 
 _MAX_LOOKUPS: Final = 64
+_MAX_THREADS: Final = 256
+_MAX_NAMES: Final = 16_384
 
 
 class SystemResolver(AbstractResolver):
@@ -26,7 +36,8 @@ class SystemResolver(AbstractResolver):
     Parameters
     ----------
     timeout_s
-        Of one look-up; one that takes longer keeps its place among the 64 until it ends.
+        Of one look-up, from when it begins. One that takes longer is given up, and its place goes to the next; its
+        thread ends when it can. When 256 threads have not ended, the next look-up waits as long again for one of them.
     getaddrinfo
         Called as the function of that name in `socket`.
     """
@@ -35,25 +46,38 @@ class SystemResolver(AbstractResolver):
         self._timeout_s = timeout_s
         self._getaddrinfo = getaddrinfo
         self._places = asyncio.Semaphore(_MAX_LOOKUPS)
+        self._threads = asyncio.Semaphore(_MAX_THREADS)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Return the addresses of a name, or raise `socket.gaierror`."""
-        await self._places.acquire()
-        answer: asyncio.Future[AddrInfos] = asyncio.get_running_loop().create_future()
-        threading.Thread(
-            target=self._look_up, args=(answer, host, port, family), name="pixvec-dns", daemon=True
-        ).start()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                infos = await answer
-        except TimeoutError:
-            raise socket.gaierror(socket.EAI_AGAIN, f"no answer within {self._timeout_s:g} s") from None
+        async with self._places:
+            await self._in_time(self._threads.acquire())
+            infos = await self._in_time(self._start(host, port, family))
         return [_as_result(host, info) for info in infos]
 
     async def close(self) -> None:
         """Do nothing: look-ups under way end by themselves, and nobody waits for them."""
+
+    async def _in_time(self, awaited: Awaitable[Awaited]) -> Awaited:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await awaited
+        except TimeoutError:
+            raise socket.gaierror(socket.EAI_AGAIN, f"no answer within {self._timeout_s:g} s") from None
+
+    def _start(self, host: str, port: int, family: int) -> asyncio.Future[AddrInfos]:
+        answer: asyncio.Future[AddrInfos] = asyncio.get_running_loop().create_future()
+        thread = threading.Thread(
+            target=self._look_up, args=(answer, host, port, family), name="pixvec-dns", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            self._threads.release()
+            raise socket.gaierror(socket.EAI_AGAIN, "the system gives no more threads") from None
+        return answer
 
     def _look_up(self, answer: asyncio.Future[AddrInfos], host: str, port: int, family: int) -> None:
         outcome: AddrInfos | Exception
@@ -68,13 +92,82 @@ class SystemResolver(AbstractResolver):
             answer.get_loop().call_soon_threadsafe(self._deliver, answer, outcome)
 
     def _deliver(self, answer: asyncio.Future[AddrInfos], outcome: AddrInfos | Exception) -> None:
-        self._places.release()
+        self._threads.release()
         if answer.done():
             return
         if isinstance(outcome, Exception):
             answer.set_exception(outcome)
         else:
             answer.set_result(outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A name that was asked for: what comes of it, and until when that is worth anything."""
+
+    outcome: asyncio.Task[list[ResolveResult] | OSError]
+    good_until: float
+
+    def is_good(self, now: float) -> bool:
+        if not self.outcome.done():
+            return True
+        return now < self.good_until and not _may_change(self.outcome.result())
+
+
+class Names(AbstractResolver):
+    """Asks a resolver once for all who ask at the same time, or soon after; for one event loop.
+
+    That a name does not exist is remembered too; that nobody could tell is not.
+
+    Parameters
+    ----------
+    resolver
+        Looks names up.
+    memory_s
+        How long an answer is good, from when the question was asked.
+    """
+
+    def __init__(self, resolver: AbstractResolver, *, memory_s: float) -> None:
+        self._resolver = resolver
+        self._memory_s = memory_s
+        self._questions: OrderedDict[str, _Question] = OrderedDict()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of a name, or raise `socket.gaierror`."""
+        # Shielded: one who gives up must not end it for all.
+        outcome = await asyncio.shield(self._question(host, family).outcome)
+        if isinstance(outcome, OSError):
+            raise outcome.with_traceback(None)  # which would grow with each raising
+        return [ResolveResult({**result, "port": port}) for result in outcome]
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        for question in self._questions.values():
+            question.outcome.cancel()
+        await self._resolver.close()
+
+    def _question(self, host: str, family: socket.AddressFamily) -> _Question:
+        now = asyncio.get_running_loop().time()
+        question = self._questions.get(host)
+        if question is None or not question.is_good(now):
+            question = _Question(asyncio.create_task(self._ask(host, family)), now + self._memory_s)
+            self._questions[host] = question
+            self._questions.move_to_end(host)
+        if len(self._questions) > _MAX_NAMES:
+            self._questions.popitem(last=False)  # it goes on for those who wait for it
+        return question
+
+    async def _ask(self, host: str, family: socket.AddressFamily) -> list[ResolveResult] | OSError:
+        try:
+            return await self._resolver.resolve(host, 0, family)
+        except OSError as error:
+            return error.with_traceback(None)
+
+
+def _may_change(outcome: list[ResolveResult] | OSError) -> bool:
+    return isinstance(outcome, OSError) and outcome.errno not in UNKNOWN_NAME
 
 
 def _as_result(host: str, info: tuple[Any, ...]) -> ResolveResult:

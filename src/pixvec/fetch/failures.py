@@ -14,23 +14,24 @@ import aiohttp
 
 from pixvec.errors import FetchError
 from pixvec.fetch.address import AddressBlockedError
+from pixvec.fetch.dns import UNKNOWN_NAME
 
 _TABLE: Final[tuple[tuple[type[Exception], str, str], ...]] = (
     # The first that fits counts: classes stand before their bases.
     (aiohttp.ClientConnectorDNSError, "dns_error", "the name could not be looked up"),
+    (socket.gaierror, "dns_error", "the name could not be looked up"),
     (aiohttp.ClientSSLError, "tls_error", "no secure connection"),
     (aiohttp.ServerFingerprintMismatch, "tls_error", "no secure connection"),
     (ssl.SSLError, "tls_error", "no secure connection"),
     (aiohttp.ConnectionTimeoutError, "timeout", "no connection in time"),
     (TimeoutError, "timeout", "no complete answer in time"),
+    (aiohttp.ClientProxyConnectionError, "connect_error", "the proxy could not be reached"),
+    (aiohttp.ClientHttpProxyError, "connect_error", "the proxy would not connect to the server"),
     (aiohttp.ClientPayloadError, "truncated_body", "the body ended before it was complete"),
     (aiohttp.ClientResponseError, "bad_response", "what the server sent is no valid HTTP"),
     (aiohttp.InvalidURL, "invalid_url", "the HTTP client cannot send it"),
     (aiohttp.ClientConnectionError, "connect_error", "the connection could not be made or broke"),
     (ConnectionError, "connect_error", "the connection broke"),
-)
-_UNKNOWN_NAME: Final = frozenset(
-    getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if hasattr(socket, name)
 )
 
 
@@ -40,8 +41,9 @@ def as_fetch_error(error: Exception) -> FetchError | None:
     if isinstance(cause, FetchError):
         return cause
     if isinstance(cause, AddressBlockedError):
-        return FetchError("address_blocked", cause.detail)
-    if isinstance(cause, socket.gaierror) and cause.errno in _UNKNOWN_NAME:
+        whose = "the proxy: " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+        return FetchError("address_blocked", whose + cause.detail)
+    if isinstance(cause, socket.gaierror) and cause.errno in UNKNOWN_NAME:
         return FetchError("host_not_found", "no such host")
     for kind, code, sentence in _TABLE:
         if isinstance(error, kind):
@@ -51,8 +53,10 @@ def as_fetch_error(error: Exception) -> FetchError | None:
 
 def _reason(cause: BaseException) -> str:
     """Quote only what cannot hold an address, a query or a server's own words."""
+    if isinstance(cause, aiohttp.ClientHttpProxyError):
+        return f" ({cause.status})"
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f" ({cause.verify_message})"
+        return f" ({cause.verify_message.partition(',')[0]})"  # a comma, and it names host or address
     if isinstance(cause, ssl.SSLError):
         return f" ({cause.reason})"
     if isinstance(cause, socket.gaierror):

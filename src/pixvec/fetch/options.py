@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from pixvec.errors import UsageError
 from pixvec.fetch.address import parse_allowed
+from pixvec.fetch.headers import check_user_agent, parse_header
+from pixvec.fetch.opt_out import parse_opt_out
+from pixvec.fetch.proxy import parse_proxy
 from pixvec.options import limit, option
 
 _MIB: Final = 1 << 20
@@ -25,24 +30,68 @@ class FetchOptions:
         Of one try, redirects and body included; waiting for a turn is not counted.
     connect_timeout_s
         To dial one server, TLS included.
+    dns_timeout_s, dns_memory_s
+        Of one look-up of a name, and how long its answer is good.
+    data_urls
+        Whether a ``data:`` URL is a picture, as in Python, or blocked, as in files.
+    connections_per_host, first_connections_per_host
+        To a host that answers well, and to one that is not known yet.
+    tries, row_timeout_s
+        Of one row, its waits between tries included; waiting for a turn is not counted.
+    backoff_s
+        The longest wait before the second try; it doubles for each one after.
+    max_retry_after_s
+        The longest wait that a server may ask for; one that asks for more is not asked again.
+    down_after, down_retry_s
+        A host that fails to answer so many times running is down: its rows are decided at once, and every so many
+        seconds one of them asks it again.
 
     Raises
     ------
     UsageError
-        For an address to allow that cannot be read.
+        For an address to allow, a header, a proxy or a directive that cannot be read, and for a folder that is none.
     """
 
     connections: int = option(256, "connections in all", minimum=1)
     allow_private: bool = option(False, "fetch from private networks and from this machine too")
     allow_address: tuple[str, ...] = option((), "let ADDRESS[/BITS][:PORT] through the address guard")
-    connections_per_host: int = limit(16)
+    user_agent: str | None = option(None, "the User-Agent header; pixvec's version and page when not given")
+    header: tuple[str, ...] = option((), "send a header to one host alone: 'HOST: Name: value'", secret=True)
+    proxy: str | None = option(
+        None,
+        "send all requests through a proxy, which must then do the filtering: http://[USER:PASSWORD@]HOST[:PORT]",
+        secret=True,
+    )
+    files_under: str | Path | None = option(None, "let local files in this folder in; relative paths begin there")
+    opt_out: str = option(
+        "noai,noimageai", "X-Robots-Tag directives that keep a picture out: noai,noimageai,noindex,noimageindex or none"
+    )
+    connections_per_host: int = limit(64)
+    first_connections_per_host: int = limit(16)
     max_bytes: int = limit(32 * _MIB)
     max_bytes_in_flight: int = limit(256 * _MIB)
     max_redirects: int = limit(10, minimum=0)
     timeout_s: float = limit(20.0, minimum=0.001)
     connect_timeout_s: float = limit(5.0, minimum=0.001)
     dns_timeout_s: float = limit(5.0, minimum=0.001)
+    dns_memory_s: float = limit(30.0, minimum=0)
+    data_urls: bool = limit(False, minimum=0)
+    tries: int = limit(3)
+    row_timeout_s: float = limit(60.0, minimum=0.001)
+    backoff_s: float = limit(0.5, minimum=0)
+    max_retry_after_s: float = limit(30.0, minimum=0)
+    down_after: int = limit(5)
+    down_retry_s: float = limit(30.0, minimum=0)
 
     def __post_init__(self) -> None:
         for address in self.allow_address:
             parse_allowed(address)
+        for header in self.header:
+            parse_header(header)
+        if self.user_agent is not None:
+            check_user_agent(self.user_agent)
+        if self.proxy is not None:
+            parse_proxy(self.proxy)
+        parse_opt_out(self.opt_out)
+        if self.files_under is not None and not Path(self.files_under).is_dir():
+            raise UsageError(f"--files-under {self.files_under}: there is no such folder")

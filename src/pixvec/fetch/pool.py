@@ -7,8 +7,10 @@ bytes came that nobody had asked for is not used again, because they would be re
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
+from aiohttp import ClientHandlerType
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 
@@ -28,6 +30,22 @@ class ConnectionPool(aiohttp.TCPConnector):
         # Callers wait for a turn before their clock starts: a wait inside aiohttp would run on it.
         super().__init__(limit=0, **options)
         self._max_open = connections
+        self._kept: WeakSet[aiohttp.ClientRequest] = WeakSet()
+
+    async def send(self, request: aiohttp.ClientRequest, handler: ClientHandlerType) -> aiohttp.ClientResponse:
+        """Send a request: a middleware of the client.
+
+        aiohttp sends every request once more that lost its connection before an answer. Here only those are that lost
+        one that was kept: its server had closed it, and that says nothing about a new one. The others have failed.
+        """
+        try:
+            return await _send_once(request, handler)
+        except _ConnectionLostError:
+            if request not in self._kept:
+                raise
+        while request.connection_key in self._conns:
+            self._close_one(request.connection_key)
+        return await _send_once(request, handler)
 
     async def connect(self, req: aiohttp.ClientRequest, *arguments: Any, **keywords: Any) -> Connection:
         """Take a connection that is idle and clean, or make room and open one."""
@@ -35,9 +53,13 @@ class ConnectionPool(aiohttp.TCPConnector):
         for protocol, _ in self._conns.get(key, ()):
             if protocol.should_close:
                 protocol.close()  # the connector passes over those that are closed
-        if not any(protocol.is_connected() for protocol, _ in self._conns.get(key, ())):
+        idle = {protocol for protocol, _ in self._conns.get(key, ()) if protocol.is_connected()}
+        if not idle:
             self._make_room()
-        return await super().connect(req, *arguments, **keywords)
+        connection = await super().connect(req, *arguments, **keywords)
+        if connection.protocol in idle:
+            self._kept.add(req)
+        return connection
 
     def _make_room(self) -> None:
         n_idle = sum(map(len, self._conns.values()))
@@ -51,3 +73,16 @@ class ConnectionPool(aiohttp.TCPConnector):
         protocol.close()
         if not idle:
             del self._conns[key]
+
+
+class _ConnectionLostError(aiohttp.ClientConnectionError):
+    """A connection ended before an answer came; not one of those errors after which aiohttp sends once more."""
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: ClientHandlerType) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _ConnectionLostError(*error.args) from error

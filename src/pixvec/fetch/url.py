@@ -7,10 +7,11 @@ then tidied up is refused by its server.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, unquote_to_bytes, urljoin
 
 import idna
 
@@ -30,6 +31,9 @@ _PARTS: Final = re.compile(r"//(?P<authority>[^/?#]*)(?P<target>[^#]*)")
 _AUTHORITY: Final = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^\[\]:]+)(:(?P<port>[0-9]{0,5}))?", re.IGNORECASE)
 _HOST: Final = re.compile(r"(?=.{1,254}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 _NUMERIC_HOST: Final = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?")
+
+_FILE: Final = re.compile(r"(//(localhost)?(?=/))?(?P<path>(?!//)[^?#]*)([?#].*)?", re.IGNORECASE | re.DOTALL)
+_MAX_NAME_CHARS: Final = 200
 
 _REFUSED: Final = (
     (re.compile(r"[\x00-\x1f\x7f-\x9f]"), "a control character"),
@@ -123,6 +127,35 @@ def looks_like_url(text: str) -> bool:
     except FetchError:
         return False
     return True
+
+
+def parse_path(cell: str) -> str | None:
+    """Read one cell as a path: the text without a scheme, or a file: URL; None where it is neither.
+
+    Raises
+    ------
+    FetchError
+        ``path_blocked`` for a file: URL of another machine.
+    """
+    text = cell.strip(_TRIMMED)
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return None if text.startswith("//") else text
+    if scheme[1].lower() != "file":
+        return None
+    parts = _FILE.fullmatch(text, scheme.end())
+    if parts is None:
+        raise FetchError("path_blocked", "a file: URL must name a file of this machine, as file:///folder/file")
+    return os.fsdecode(unquote_to_bytes(parts["path"]))
+
+
+def redacted(cell: str) -> str:
+    """Name a cell without what may be secret in it: the query, a user name, a picture's bytes."""
+    try:
+        url = parse(cell)
+    except FetchError:
+        return f"a text of {len(cell):,} characters"
+    return f"{url.origin}{url.target.partition('?')[0]}"[:_MAX_NAME_CHARS]
 
 
 def _invalid(detail: str) -> FetchError:

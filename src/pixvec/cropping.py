@@ -1,0 +1,61 @@
+"""The bytes of a picture -> its crop, in two steps: between them, what the picture costs is known and nothing is spent.
+
+In: one body after another. Out: what its header says, then its crop. It must not know whether it runs in the process
+that wants the crop or in a worker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pixvec.decode import Header, Picture, Policy
+from pixvec.preprocess import crop_image
+
+
+@dataclass(frozen=True, slots=True)
+class CropPlan:
+    """What all pictures of a call have in common; each field is as `Picture` or `preprocess.CropSteps` has it."""
+
+    policy: Policy
+    formats: frozenset[str]
+    max_pixels: int
+    min_side: int | None
+    resize: int | tuple[int, int] | None
+    resample: int
+    center_crop: tuple[int, int] | None
+
+
+class Cropper:
+    """Crops one picture at a time: `open`, then `crop`."""
+
+    def __init__(self, plan: CropPlan) -> None:
+        self._plan = plan
+        self._picture: Picture | None = None
+
+    def open(self, body: bytes) -> Header:
+        """Read a picture's header.
+
+        Raises
+        ------
+        ImageError
+            The bytes hold no picture that can be decoded within the limits.
+        """
+        plan = self._plan
+        self._picture = Picture(
+            body, policy=plan.policy, formats=plan.formats, max_pixels=plan.max_pixels, min_side=plan.min_side
+        )
+        return self._picture.header
+
+    def crop(self) -> bytes:
+        """Decode the picture that was opened and crop it: its S * S * 3 bytes of sRGB, row by row.
+
+        Raises
+        ------
+        ImageError
+            The bytes hold no whole picture, or the decoder ran out of memory.
+        """
+        if self._picture is None:
+            raise RuntimeError("no picture was opened")
+        picture, self._picture = self._picture, None
+        decoded = picture.decode()
+        return crop_image(decoded.image, self._plan, size=decoded.size, box=decoded.box).tobytes()

@@ -1,0 +1,127 @@
+"""What a host's answers say about it: how many connections it bears, whether it wants a pause, whether it is down.
+
+Codes and times go in. It must not know how requests wait, nor what they are for.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Final
+
+from pixvec.codes import is_retryable
+from pixvec.fetch.options import FetchOptions
+
+_NO_ANSWER: Final = frozenset({"timeout", "connect_error", "dns_error", "host_not_found"})
+_TOO_BUSY: Final = frozenset({"http_429", "http_503"})
+_NOT_ASKED: Final = frozenset({"address_blocked"})
+_MAX_DOUBLINGS: Final = 6
+
+
+class Mood:
+    """One host, as its answers show it; times are those of the event loop's clock.
+
+    The number of connections grows by one with each round of good answers, and is halved when the host pushes back.
+    Requests that were under way together tell of one push only: it is news where the request began after the last one.
+    A time-out while others were answered costs one connection: few such make no difference, many add up.
+
+    A host is down when it has pushed back `down_after` times running. Two things make that milder. Once a host has
+    answered, news only is counted, time-outs aside, so that a short outage under many requests is one push. And a host
+    that says it is busy (429, 503) answers, after a fashion: it is given as long as a row has.
+
+    Parameters
+    ----------
+    options
+        The limits; `FetchOptions` says what they mean.
+    """
+
+    def __init__(self, options: FetchOptions) -> None:
+        self._options = options
+        self._window = float(min(options.first_connections_per_host, options.connections_per_host))
+        self._held_until = -math.inf
+        self._down_as: str | None = None
+        self._retry_at = -math.inf
+        self._n_pushes = 0
+        self._pushing_since = -math.inf
+        self._slowed_at = -math.inf
+        self._answered_at = -math.inf
+
+    @property
+    def n_connections(self) -> int:
+        """How many connections it bears at once."""
+        return int(self._window)
+
+    @property
+    def held_until(self) -> float:
+        """When it may be asked again; the time may have passed."""
+        return self._held_until
+
+    @property
+    def down_as(self) -> str | None:
+        """The code that its rows are decided with while it is down."""
+        return self._down_as
+
+    def may_be_retried(self, now: float) -> bool:
+        """Let one request through, every so often, while it is down."""
+        if now < self._retry_at:
+            return False
+        self._retry_at = now + self._options.down_retry_s
+        self._held_until = now
+        return True
+
+    def learn(self, code: str | None, *, started: float, now: float, retry_after_s: float | None = None) -> None:
+        """Learn from a request that has ended.
+
+        Parameters
+        ----------
+        code
+            What it failed with; None where it succeeded.
+        started, now
+            When it began and when it ended.
+        retry_after_s
+            How long a pause the host asked for, if it did.
+        """
+        if code in _NOT_ASKED:
+            return
+        if code in _NO_ANSWER or code in _TOO_BUSY:
+            self._be_pushed(code, started, now, retry_after_s or 0.0)
+        else:
+            self._be_answered(code, now)
+        if retry_after_s is not None and code is not None and is_retryable(code) and self._is_bearable(retry_after_s):
+            self._held_until = max(self._held_until, now + retry_after_s)
+
+    def _be_answered(self, code: str | None, now: float) -> None:
+        if code is None or not is_retryable(code):
+            self._window = min(float(self._options.connections_per_host), self._window + 1 / self._window)
+        self._n_pushes = 0
+        self._answered_at = now
+        self._down_as = None
+
+    def _be_pushed(self, code: str, started: float, now: float, retry_after_s: float) -> None:
+        if code == "timeout" and self._answered_at > started:
+            self._window = max(1.0, self._window - 1)  # others were answered meanwhile, so that it may be the URL's own
+            return
+        is_news = started >= self._slowed_at
+        if is_news:
+            self._slow_down(now)
+        if is_news or code == "timeout" or self._answered_at == -math.inf:
+            self._count_push(code, now, bears_waiting=code in _TOO_BUSY and self._is_bearable(retry_after_s))
+
+    def _is_bearable(self, pause_s: float) -> bool:
+        return pause_s <= self._options.max_retry_after_s
+
+    def _slow_down(self, now: float) -> None:
+        self._slowed_at = now
+        self._window = max(1.0, self._window / 2)
+        longest_s = self._options.backoff_s * 2 ** min(self._n_pushes, _MAX_DOUBLINGS)
+        self._held_until = max(self._held_until, now + random.uniform(0, longest_s))  # noqa: S311 (for pacing only)
+
+    def _count_push(self, code: str, now: float, *, bears_waiting: bool) -> None:
+        if not self._n_pushes:
+            self._pushing_since = now
+        self._n_pushes += 1
+        patience_s = self._options.row_timeout_s if bears_waiting else 0.0
+        has_had_enough = self._n_pushes >= self._options.down_after and now - self._pushing_since >= patience_s
+        if has_had_enough and self._down_as is None:
+            self._down_as = code
+            self._retry_at = now + self._options.down_retry_s

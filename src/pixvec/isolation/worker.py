@@ -1,0 +1,262 @@
+"""One decode worker as its parent sees it: a picture's bytes go in, its header and its crop come out.
+
+In: bodies, one at a time. Out: what `decode_worker` answers, or how it ended. It must not know of other workers, nor
+trust what it is answered: a decoder that a picture has taken over may say anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from pixvec.decode import Header
+from pixvec.decode_worker import BODY, BUG, CROP, ERROR, GO, HEAD, HEADER, PLAN, READY, unpack_header
+from pixvec.errors import ImageError
+
+WORKER: Final = ("-m", "pixvec.decode_worker")
+_START_S: Final = 60.0  # a tenth of a second is the rule; a machine that swaps takes longer
+_END_S: Final = 1.0
+_LONGEST_ANSWER: Final = 1 << 16
+_PASSED_ON: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
+"""What of the environment an interpreter may need to start; a worker has no use for the rest, and must not see it."""
+
+
+class WorkerStartError(Exception):
+    """No worker can be started, and this is why."""
+
+
+class WorkerLostError(Exception):
+    """A worker did not come back from a picture.
+
+    Parameters
+    ----------
+    reason
+        What the decoder did, for the picture's row.
+    is_the_picture
+        Whether that is the picture's doing without doubt; else it may have been somebody's who ends processes.
+    """
+
+    def __init__(self, reason: str, *, is_the_picture: bool) -> None:
+        super().__init__(reason)
+        self.is_the_picture = is_the_picture
+
+
+class Worker:
+    """A process that decodes, started at once; `open` and `crop` are as of `cropping.Cropper`.
+
+    Parameters
+    ----------
+    plan
+        As `decode_worker.pack_plan` writes it.
+    n_crop_bytes
+        The length of a crop.
+    max_s
+        The longest that an answer may take.
+    program
+        The interpreter's arguments.
+
+    Raises
+    ------
+    WorkerStartError
+        The process cannot be started.
+    """
+
+    def __init__(self, plan: bytes, *, n_crop_bytes: int, max_s: float, program: tuple[str, ...] = WORKER) -> None:
+        if not sys.executable or getattr(sys, "frozen", False) or os.name != "posix":
+            raise WorkerStartError("this program brings no Python interpreter that workers could run in")
+        self._n_crop_bytes = n_crop_bytes
+        self._max_s = max_s
+        self._socket, far_end = socket.socketpair()
+        try:
+            self._process = _start(program, far_end)
+        except OSError as error:
+            self._socket.close()
+            raise WorkerStartError(f"{sys.executable!r} cannot be started: {error.strerror}") from error
+        finally:
+            far_end.close()
+        self._is_ready = False
+        self.is_idle = True
+        with contextlib.suppress(OSError):  # that it has ended already is found when it is awaited
+            self._send(PLAN, plan)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def await_ready(self) -> None:
+        """Wait until the process has started.
+
+        Raises
+        ------
+        WorkerStartError
+            It ended instead, or took too long.
+        """
+        if self._is_ready:
+            return
+        try:
+            self._receive(READY, max_s=_START_S)
+        except WorkerLostError as error:
+            raise WorkerStartError(f"{sys.executable!r}: {self._last_words() or error}") from None
+        if self._process.stderr:
+            self._process.stderr.close()
+        self._is_ready = True
+
+    def open(self, body: bytes) -> Header:
+        """Let it read a picture's header.
+
+        Raises
+        ------
+        ImageError
+            As `Cropper.open` does.
+        WorkerLostError
+            The worker does not answer.
+        """
+        self.await_ready()
+        self.is_idle = False
+        packed = self._ask(BODY, body, wanted=HEADER)
+        try:
+            return unpack_header(packed)
+        except (struct.error, UnicodeError):
+            raise self._lost("the decoder's answer makes no sense", is_the_picture=True) from None
+
+    def crop(self) -> bytes:
+        """Let it decode and crop the picture that was opened.
+
+        Raises
+        ------
+        ImageError
+            As `Cropper.crop` does.
+        WorkerLostError
+            The worker does not answer.
+        """
+        crop = self._ask(GO, b"", wanted=CROP)
+        if len(crop) != self._n_crop_bytes:
+            raise self._lost("the decoder's answer makes no sense", is_the_picture=True)
+        self.is_idle = True
+        return crop
+
+    def kill(self) -> None:
+        """End the process; a thread that waits for its answer finds it lost. May be called from any thread."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End the process and let go of everything."""
+        self.kill()
+        self._socket.close()
+        if self._process.stderr:
+            self._process.stderr.close()
+
+    # Frames -----------------------------------------------------------------------------------------------------------
+
+    def _ask(self, kind: bytes, payload: bytes, *, wanted: bytes) -> bytes:
+        try:
+            self._send(kind, payload)
+        except TimeoutError:
+            raise self._overran() from None
+        except OSError:
+            raise self._lost_by_itself() from None
+        return self._receive(wanted, max_s=self._max_s)
+
+    def _send(self, kind: bytes, payload: bytes) -> None:
+        self._socket.settimeout(self._max_s)
+        self._socket.sendall(HEAD.pack(kind, len(payload)))
+        self._socket.sendall(payload)
+
+    def _receive(self, wanted: bytes, *, max_s: float) -> bytes:
+        deadline = time.monotonic() + max_s
+        kind, length = HEAD.unpack(self._receive_bytes(HEAD.size, deadline))
+        if kind not in (wanted, ERROR, BUG) or length > max(_LONGEST_ANSWER, self._n_crop_bytes):
+            raise self._lost("the decoder's answer makes no sense", is_the_picture=True)
+        payload = self._receive_bytes(length, deadline)
+        if kind == BUG:
+            raise RuntimeError(f"a bug, met in a decode worker:\n{payload.decode(errors='replace')}")
+        if kind == ERROR:
+            raise self._image_error(payload)
+        return payload
+
+    def _receive_bytes(self, n_bytes: int, deadline: float) -> bytes:
+        received = bytearray(n_bytes)
+        left = memoryview(received)
+        while left:
+            try:
+                self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+                n_received = self._socket.recv_into(left)
+            except TimeoutError:
+                raise self._overran() from None
+            except OSError:
+                n_received = 0
+            if not n_received:
+                raise self._lost_by_itself()
+            left = left[n_received:]
+        return bytes(received)
+
+    def _image_error(self, payload: bytes) -> Exception:
+        try:
+            code, detail = json.loads(payload)
+            error = ImageError(str(code), str(detail))
+        except ValueError:
+            return self._lost("the decoder's answer makes no sense", is_the_picture=True)
+        self.is_idle = True
+        return error
+
+    # Ends -------------------------------------------------------------------------------------------------------------
+
+    def _overran(self) -> WorkerLostError:
+        return self._lost(f"the decoder took over {self._max_s:g} s", is_the_picture=True)
+
+    def _lost(self, reason: str, *, is_the_picture: bool) -> WorkerLostError:
+        self.kill()
+        return WorkerLostError(reason, is_the_picture=is_the_picture)
+
+    def _lost_by_itself(self) -> WorkerLostError:
+        try:
+            status = self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            return self._lost("the decoder hung up", is_the_picture=True)
+        if status == -signal.SIGPROF:
+            return WorkerLostError("the decoder took too much processor time", is_the_picture=True)
+        how = (
+            f"was ended by signal {-status} ({_signal_name(-status)})" if status < 0 else f"ended with status {status}"
+        )
+        return WorkerLostError(f"the decoder {how}", is_the_picture=False)
+
+    def _last_words(self) -> str:
+        words = self._process.stderr.read(_LONGEST_ANSWER) if self._process.stderr else b""
+        lines = words.decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+
+def _start(program: tuple[str, ...], stream: socket.socket) -> subprocess.Popen[bytes]:
+    flags = ["-P", "-W", "ignore", *(["-B"] if sys.dont_write_bytecode else [])]
+    return subprocess.Popen(  # noqa: S603 (our own program)
+        [sys.executable, *flags, *program],
+        stdin=stream.fileno(),
+        stdout=stream.fileno(),
+        stderr=subprocess.PIPE,
+        env=_environment(),
+        process_group=0,  # Ctrl-C on a terminal is the parent's to answer
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Let a worker find the modules that the parent finds, in their order."""
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {**passed_on, "PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)}
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unnamed"

@@ -1,0 +1,113 @@
+"""One table to be embedded: where its rows come from, what embeds them, and what decides how they come out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pixvec.errors import RunError, UsageError
+from pixvec.model import ClipModel
+from pixvec.pipeline import embed_cells
+from pixvec.progress import telling_progress
+from pixvec.provenance import provenance, same_bits
+from pixvec.report import OnProgress, Report
+from pixvec.result_columns import result_schema
+from pixvec.run.options import FileOptions
+from pixvec.table import Chunk, TableReader
+from pixvec.values import Row
+
+CHUNK_ROWS = 512
+"""Rows that are read at a time. Hashes of rows depend on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a run works on.
+
+    Parameters
+    ----------
+    input, output
+        The files that the rows come from and go to, as the user named them.
+    column
+        The column of URLs.
+    dropped
+        Columns of the source that the result columns take the place of.
+    retried_sha256
+        The hash of the finished table whose rows are embedded again; None where a table is embedded.
+    """
+
+    input: Path
+    output: Path
+    source: TableReader
+    column: str
+    dropped: Collection[str]
+    options: FileOptions
+    retried_sha256: str | None = None
+    report: Report = field(default_factory=Report)
+
+    @cached_property
+    def model(self) -> ClipModel:
+        """What embeds; loaded when first asked for."""
+        return ClipModel.load(self.options)
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """What the vectors are made with."""
+        return provenance(self.model, self.options)
+
+    @cached_property
+    def results(self) -> pa.Schema:
+        """The result columns."""
+        return result_schema(self.model.dim, self.options, provenance={**self.provenance, **self.made_with})
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What decides the rows of a table, the input aside."""
+        return {
+            **same_bits(self.provenance),
+            "column": self.column,
+            "output_column": self.options.output_column,
+            "image_info": self.options.image_info,
+        }
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the parts of one run agree in."""
+        return {**self.made_with, "retry": self.options.retried_words, "table_sha256": self.retried_sha256}
+
+    @property
+    def n_rows(self) -> int | None:
+        """How many rows there are; None where that takes reading them."""
+        n_rows, limit = self.source.n_rows, self.options.limit
+        return n_rows if limit is None or n_rows is None else min(n_rows, limit)
+
+    @contextmanager
+    def telling_progress(self) -> Iterator[OnProgress | None]:
+        """Give what the report is told to."""
+        wanted = False if self.options.quiet else self.options.progress
+        with telling_progress(wanted, self.n_rows, n_resumed=self.report.n_resumed) as on_progress:
+            yield on_progress
+
+    def embed(self, cells: Iterable[object], on_progress: OnProgress | None) -> Generator[Row, None, None]:
+        """Take cells to their rows."""
+        keep_going = self.options.keep_going
+        return embed_cells(cells, self.model, self.options, self.report, on_progress, keep_going=keep_going)
+
+    def chunks(self, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
+        """Read the rows, or some of their columns. What is found wrong with them now breaks the run."""
+        n_left = math.inf if self.options.limit is None else self.options.limit
+        try:
+            for chunk in self.source.chunks(CHUNK_ROWS, columns=columns):
+                if n_left <= 0:
+                    return
+                yield chunk if chunk.table.num_rows <= n_left else chunk.head(int(n_left))
+                n_left -= chunk.table.num_rows
+        except UsageError as error:
+            raise RunError(str(error)) from error

@@ -1,0 +1,74 @@
+"""The options of embedding a table, and of doing it from file to file."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from pixvec.codes import code_of, is_retryable
+from pixvec.errors import UsageError
+from pixvec.options import option
+from pixvec.report import OnProgress
+from pixvec.result_columns import ResultOptions
+from pixvec.settings import Settings
+
+_COUNT_OR_SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions(ResultOptions, Settings):
+    """How a table is embedded: where its URLs are, and what the new columns are."""
+
+    column: str | None = option(None, "the column of URLs; found by its cells when not given")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(TableOptions):
+    """How a table file is embedded."""
+
+    limit: int | None = option(None, "embed only this many rows, the first ones", minimum=0)
+    max_failed: str | int | None = option(
+        None, "how many rows may fail before the run counts as failed (exit status 3): 100, or 5%"
+    )
+    part_rows: int | None = option(
+        None, "rows in a part, which is what a stopped run keeps; 512, or 4096 when a folder is written", minimum=1
+    )
+    restart: bool = option(False, "throw finished parts away; replace an output that exists, once the new one is whole")
+    retry_failed: bool = option(False, "embed again, in the finished output, the rows that may succeed at a later time")
+    retry_codes: str | None = option(None, "embed again the rows with these codes: http_403,timeout")
+    keep_going: bool = option(False, "make a row of a bug, internal_error, and go on; the exit status is 1")
+    quiet: bool = option(False, "no progress and no summary")
+    progress: bool | OnProgress | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.max_failed_rows(0)
+        if self.retried_words and self.restart:
+            raise UsageError("restart and retry exclude each other: one replaces the output, the other completes it")
+        for code in self._retry_codes():
+            if code_of(code) is None:
+                raise UsageError(f"retry_codes={self.retry_codes!r}: there is no code {code!r}")
+
+    @property
+    def retried_words(self) -> str | None:
+        """Which rows of a finished output are embedded again, in words; None where a table is embedded."""
+        return self.retry_codes or ("failed" if self.retry_failed else None)
+
+    def is_retried(self, code: str | None) -> bool:
+        """Tell whether a row of a finished output is embedded again, by its code; empty where it has a vector."""
+        if not code:
+            return False
+        return code in self._retry_codes() if self.retry_codes else is_retryable(code)
+
+    def max_failed_rows(self, n_rows: int) -> float:
+        """Count how many of `n_rows` rows may fail."""
+        if self.max_failed is None:
+            return math.inf
+        match = _COUNT_OR_SHARE.fullmatch(str(self.max_failed))
+        if not match:
+            raise UsageError(f"max_failed={self.max_failed!r}: expected a number of rows, as 100, or a share, as 5%")
+        return float(match[1]) / 100 * n_rows if match[2] else float(match[1])
+
+    def _retry_codes(self) -> list[str]:
+        return [] if self.retry_codes is None else [code.strip() for code in self.retry_codes.split(",")]

@@ -1,0 +1,214 @@
+"""A finished output with rows that failed -> the same output, with those rows embedded again and all else as it was.
+
+For a file, the rows to retry are a table of their own and go the road that every table goes, in parts that wait beside
+the output: a stopped retry loses nothing. A folder's parts are rewritten one by one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pixvec.columns import open_column
+from pixvec.errors import UsageError
+from pixvec.result_columns import result_names, result_table
+from pixvec.run.embedding import embed_parts
+from pixvec.run.facts import differences, file_sha256
+from pixvec.run.job import CHUNK_ROWS, Job
+from pixvec.run.options import FileOptions
+from pixvec.run.output import put_table, read_facts
+from pixvec.run.part_files import PartWriter, Results
+from pixvec.run.parts import Part, finished_parts, list_parts, remove_parts, remove_parts_of_others
+from pixvec.run.work_folder import REPLACEMENT, UNFINISHED
+from pixvec.table import Chunk, TableReader, create_table, open_table
+from pixvec.table.cell_text import cell_texts
+from pixvec.values import Row
+
+Mask: TypeAlias = NDArray[np.bool_]
+"""One flag for each row, (N,) bool."""
+
+
+class RetriedRows:
+    """The rows of a finished table that are to be embedded again, as a table of their own."""
+
+    n_rows = None
+
+    def __init__(self, source: TableReader, options: FileOptions) -> None:
+        self.schema = source.schema
+        self._source = source
+        self._options = options
+
+    def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
+        """Read what is to be retried among each `n_rows` rows."""
+        needed = None if columns is None else [*columns, _error_name(self._options)]
+        for chunk in self._source.chunks(n_rows, columns=needed):
+            mask = _mask(chunk.table, self._options)
+            if mask.any():
+                yield Chunk(chunk.table.filter(pa.array(mask)))
+
+
+def open_retry(output: Path, options: FileOptions) -> Job:
+    """Open a finished output; its own rows are the input.
+
+    Raises
+    ------
+    UsageError
+        When there is none, or it doesn't say what it was made with.
+    """
+    table = _one_table(output)
+    facts = read_facts(table, options.output_column)
+    if facts is None or "column" not in facts:
+        raise UsageError(f"{output} does not say what its vectors were made with, so that none can be added to them")
+    return Job(
+        input=output,
+        output=output,
+        source=RetriedRows(open_table(table), options),
+        column=options.column or facts["column"],
+        dropped=(),
+        options=replace(options, limit=None),
+        retried_sha256=file_sha256(table),
+    )
+
+
+def retry_in_file(job: Job, work: Path, place: Path) -> None:
+    """Embed the failed rows of a file again.
+
+    Raises
+    ------
+    UsageError
+        When the file was made with other settings, or there are parts of another run.
+    RunError
+        When the file system refuses.
+    """
+    facts = read_facts(place, job.options.output_column) or {}
+    _check_made_with(job, facts, work)
+    remove_parts_of_others(work, place)
+    table = open_table(place)
+    for chunk in table.chunks(CHUNK_ROWS, columns=[_error_name(job.options)]):
+        _count_kept(job, Counter(chunk.table.column(0).to_pylist()))
+    parts = embed_parts(job, work, work, whole_rows=False)
+    if parts:
+        _merge(job, table, Results(work, parts, job.results), work / place.name)
+        put_table(work / place.name, place, facts, output=job.output)
+    job.report.was_finished = not parts
+    remove_parts(work)
+
+
+def retry_in_folder(job: Job, work: Path, place: Path) -> None:
+    """Embed the failed rows of a folder's parts again.
+
+    Raises
+    ------
+    UsageError
+        When the parts were made with other settings.
+    RunError
+        When the file system refuses.
+    """
+    _check_made_with(job, job.made_with, work)
+    parts = finished_parts(place, job.made_with)
+    for part in parts:
+        codes = Counter(part.failures)
+        _count_kept(job, codes + Counter({None: part.n_rows - codes.total()}))
+    affected = [part for part in parts if any(map(job.options.is_retried, part.failures))]
+    cells = _cells(job, place, affected)
+    with job.telling_progress() as on_progress, closing(job.embed(cells, on_progress)) as rows:
+        for part in affected:
+            _rewrite(job, part, rows, work, place)
+    job.report.was_finished = not affected
+
+
+def _one_table(output: Path) -> Path:
+    """Find a file that says what the output was made with: itself, or a part of it."""
+    if not output.is_dir():
+        tables = [output] if output.exists() else []
+    else:
+        tables = [output / part.name for part in list_parts(output)]
+    if not tables:
+        raise UsageError(f"there is nothing in {output} to retry: run the command without --retry-failed first")
+    return tables[0]
+
+
+def _check_made_with(job: Job, facts: Mapping[str, Any], work: Path) -> None:
+    if differing := differences(facts, job.made_with):
+        raise UsageError(f"{job.output} was made otherwise: {differing}; give the settings that it was made with")
+    if (work / REPLACEMENT).exists():
+        raise UsageError(f"{job.output} is being replaced: finish that first, with the command that began it")
+
+
+def _count_kept(job: Job, codes: Counter[str | None]) -> None:
+    """Count the rows that stay as they are, by code."""
+    kept = Counter({code: n for code, n in codes.items() if not job.options.is_retried(code)})
+    job.report.resume(kept.total(), {code: n for code, n in kept.items() if code})
+
+
+def _cells(job: Job, place: Path, parts: Sequence[Part]) -> Iterator[object]:
+    for part in parts:
+        retried = RetriedRows(open_table(place / part.name), job.options)
+        for chunk in retried.chunks(CHUNK_ROWS, columns=[job.column]):
+            yield from open_column(chunk.table.column(job.column).to_pylist()).cells
+
+
+def _merge(job: Job, table: TableReader, results: Results, unfinished: Path) -> None:
+    """Write the table with the new results in the place of the old ones."""
+    names = _result_names(table, job.options)
+    schema = pa.schema([table.schema.field(name) for name in names])
+    with create_table(unfinished, table, schema, ending=job.output.suffix, dropped=names) as writer:
+        for chunk in table.chunks(CHUNK_ROWS):
+            mask = _mask(chunk.table, job.options)
+            writer.write(chunk, _merged(chunk.table.select(names), results.take(int(mask.sum())), mask))
+
+
+def _rewrite(job: Job, part: Part, rows: Iterator[Row], work: Path, place: Path) -> None:
+    """Write a folder's part with the new results in the place of the old ones."""
+    failures = Counter[str]()
+    table = open_table(place / part.name)
+    names = _result_names(table, job.options)
+    with PartWriter(work / UNFINISHED, job.output) as writer:
+        for chunk in table.chunks(CHUNK_ROWS):
+            mask = _mask(chunk.table, job.options)
+            new = result_table(list(islice(rows, int(mask.sum()))), job.results)
+            merged = _merged(chunk.table.select(names), new, mask)
+            failures.update(filter(None, merged.column(1).to_pylist()))
+            writer.write(_with_columns(chunk.table, merged))
+        writer.put(place, replace(part, failures=failures), job.made_with)
+
+
+def _with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
+    for field in columns.schema:
+        table = table.set_column(table.schema.get_field_index(field.name), field, columns.column(field.name))
+    return table
+
+
+def _merged(old: pa.Table, new: pa.Table, mask: Mask) -> pa.Table:
+    """Take new rows where the mask is set, and old ones elsewhere; as text where the table holds text."""
+    columns = [
+        column if column.type == field.type else cell_texts(column).cast(field.type)
+        for field, column in zip(old.schema, new.columns, strict=True)
+    ]
+    places = np.arange(len(mask))
+    places[mask] = len(mask) + np.arange(new.num_rows)
+    both = pa.concat_tables([old, pa.Table.from_arrays(columns, schema=old.schema)])
+    return both.combine_chunks().take(places)
+
+
+def _mask(table: pa.Table, options: FileOptions) -> Mask:
+    codes = table.column(_error_name(options)).to_pylist()
+    return np.array([options.is_retried(code) for code in codes], dtype=bool)
+
+
+def _error_name(options: FileOptions) -> str:
+    return result_names(options.output_column)[1]
+
+
+def _result_names(table: TableReader, options: FileOptions) -> list[str]:
+    names = result_names(options.output_column)
+    return [name for name in names if name in table.schema.names]

@@ -1,0 +1,97 @@
+"""A file as output: its parts wait beside it with the result columns alone, and join the input's at the end."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pixvec.errors import RunError, UsageError
+from pixvec.result_columns import result_names, result_schema
+from pixvec.run.embedding import FILE_PART_ROWS, by_part, embed_parts, input_change
+from pixvec.run.facts import differences, file_sha256
+from pixvec.run.job import CHUNK_ROWS, Job
+from pixvec.run.output import put_table, read_facts
+from pixvec.run.part_files import Results
+from pixvec.run.parts import Part, Plan, finished_parts, parts_folder, remove_parts, remove_parts_of_others
+from pixvec.table import Chunk, TableWriter, create_table, open_table
+
+
+def embed_to_file(job: Job, work: Path, place: Path) -> None:
+    """Embed a table into a file.
+
+    Raises
+    ------
+    UsageError
+        When the file exists and another command wrote it; or finished parts are of another run.
+    RunError
+        When the file system refuses, or input or output change meanwhile.
+    """
+    folder = parts_folder(work, default=work, restart=job.options.restart, replaces=place.exists())
+    is_replacing = folder != work
+    if place.exists() and not is_replacing:
+        _check_finished(job, place)
+        remove_parts_of_others(folder, place)
+        finished_parts(folder, job.facts)  # refuses to touch those of another run
+        _count_finished(job, place)
+    else:
+        parts = embed_parts(job, work, folder, whole_rows=False)
+        facts = {**job.provenance, **_finished_facts(job)}
+        _assemble(job, parts, folder, work / place.name, facts)
+        _put(job, work / place.name, place, facts, is_replacing=is_replacing)
+    remove_parts(folder)
+
+
+def _put(job: Job, unfinished: Path, place: Path, facts: dict[str, Any], *, is_replacing: bool) -> None:
+    """Let the table appear; beside its place where somebody else has taken that."""
+    if is_replacing or not place.exists():
+        put_table(unfinished, place, facts, output=job.output)
+        return
+    free = place.with_name(f"{place.stem}.{os.getpid()}{place.suffix}")
+    put_table(unfinished, free, facts, output=job.output)
+    remove_parts(unfinished.parent)
+    raise RunError(f"somebody else wrote {job.output} meanwhile: it was left alone, and the table is {free}")
+
+
+def _assemble(job: Job, parts: Sequence[Part], folder: Path, unfinished: Path, facts: dict[str, Any]) -> None:
+    """Write the table: the input's columns, read again and compared with the parts, and theirs."""
+    schema = result_schema(job.model.dim, job.options, provenance=facts)
+    results = Results(folder, parts, schema)
+    with create_table(unfinished, job.source, schema, ending=job.output.suffix, dropped=job.dropped) as writer:
+        n_parts = 0
+        for part, pieces in by_part(_written(job.chunks(), results, writer), Plan(parts, FILE_PART_ROWS)):
+            if change := input_change(part, (piece.table.select([job.column]) for piece in pieces)):
+                raise RunError(f"{job.input} {change}")
+            n_parts += 1
+        if n_parts < len(parts):
+            raise RunError(f"{job.input} lost rows while it was read")
+
+
+def _written(chunks: Iterable[Chunk], results: Results, writer: TableWriter) -> Iterator[Chunk]:
+    for chunk in chunks:
+        writer.write(chunk, results.take(chunk.table.num_rows))
+        yield chunk
+
+
+def _finished_facts(job: Job) -> dict[str, Any]:
+    """State what two commands must agree in to have the same table."""
+    return {**job.made_with, "limit": job.options.limit, "input_sha256": file_sha256(job.input)}
+
+
+def _check_finished(job: Job, place: Path) -> None:
+    ways_on = "replace it with --restart (restart=True), or write to another file"
+    facts = read_facts(place, job.options.output_column)
+    if facts is None:
+        raise UsageError(f"{job.output} exists, and does not say that this command wrote it: {ways_on}")
+    if differing := differences(facts, _finished_facts(job)):
+        raise UsageError(f"{job.output} is finished, and was made otherwise: {differing}; {ways_on}")
+
+
+def _count_finished(job: Job, place: Path) -> None:
+    _, error, _, _ = result_names(job.options.output_column)
+    for chunk in open_table(place).chunks(CHUNK_ROWS, columns=[error]):
+        codes = chunk.table.column(error).to_pylist()
+        job.report.resume(len(codes), Counter(filter(None, codes)))
+    job.report.was_finished = True

@@ -1,0 +1,102 @@
+"""Ctrl-C and SIGTERM on the command line, bugs that are kept as rows, and what a run that breaks has to say."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixvec.checkpoint import load
+from pixvec.report import BugsMetError
+from pixvec.run import judge
+from pixvec.run.job import Job
+from pixvec.run.options import FileOptions
+from pixvec.run.to_file import embed_to_file
+from pixvec.run.work_folder import work_folder
+from pixvec.table import open_table
+from pixvec.testing.images import encode
+from pixvec.testing.server import ImageServer
+from pixvec.values import Crops, Vectors
+
+from .conftest import PART_ROWS, Run, csv_lines
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_command_soon_and_says_how_to_go_on(
+    number: signal.Signals, run: Run, server: ImageServer
+) -> None:
+    silent = server.add_raw("/silent", [], end="silence")
+    run.write([*csv_lines(run.site, PART_ROWS), f"99,{silent},"])
+    flags = ["--model", run.options["model"], "--allow-private", "--part-rows", str(PART_ROWS), "-c", "image_url"]
+    command = [sys.executable, "-m", "pixvec", "embed", str(run.input), "-o", str(run.folder / "out.csv"), *flags]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not run.parts("out.csv"):
+            time.sleep(0.05)
+        asked = time.monotonic()
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=30)
+    assert time.monotonic() - asked < 10
+    assert process.returncode == 130
+    work = run.folder.resolve() / ".out.csv.pixvec"
+    assert stderr == f"pixvec: interrupted; {PART_ROWS} rows are safe in {work}: the same command goes on\n"
+
+
+class MoodyModel:
+    """A model with a bug: it cannot bear black pictures."""
+
+    dim, precision, image_size = 4, "fp32", 32
+
+    def __init__(self, checkpoint: str | os.PathLike[str]) -> None:
+        self.checkpoint = load(str(checkpoint))
+
+    def embed_crops(self, crops: Crops, *, stop: threading.Event | None = None) -> Vectors:
+        if not crops.any():
+            raise ZeroDivisionError
+        return np.ones((len(crops), self.dim), np.float32)
+
+
+@pytest.fixture
+def job(run: Run, server: ImageServer, checkpoint: str) -> Job:
+    """A table whose tenth row meets a bug."""
+    black = server.add("/black.png", body=encode(Image.new("RGB", (40, 40)), "PNG"))
+    lines = csv_lines(run.site, 20)
+    run.write([*lines[:10], f"9,{black},", *lines[11:]])
+    options = FileOptions(**{**run.options, "allow_address": (run.site.address, server.address)})
+    job = Job(
+        input=run.input,
+        output=run.folder / "out.csv",
+        source=open_table(run.input),
+        column="image_url",
+        dropped=(),
+        options=options,
+    )
+    vars(job)["model"] = MoodyModel(checkpoint)
+    return job
+
+
+def test_a_bug_ends_the_run_after_the_parts_before_it_are_safe(job: Job, run: Run) -> None:
+    with pytest.raises(ZeroDivisionError) as caught, work_folder(job.output) as work:
+        embed_to_file(job, work, job.output)
+    assert run.parts("out.csv") == ["part-000000000000-000000000008.parquet"]
+    met, row = caught.value.__notes__
+    assert met.endswith("/black.png, in pixvec.batcher")
+    assert row == f"pixvec: it is row 9 of {run.input}, counted from 0"
+
+
+def test_a_bug_may_be_kept_as_a_row(job: Job, run: Run) -> None:
+    job = replace(job, options=replace(job.options, keep_going=True))
+    vars(job)["model"] = MoodyModel(job.options.model)
+    with work_folder(job.output) as work:
+        embed_to_file(job, work, job.output)
+    assert job.report.failures == {"http_404": 2, "internal_error": 1}
+    assert "ZeroDivisionError in pixvec.batcher" in (run.folder / "out.csv").read_text().splitlines()[10]
+    with pytest.raises(BugsMetError, match=r"a bug of pixvec's was met in 1 of its rows"):
+        judge(job)

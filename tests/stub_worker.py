@@ -1,0 +1,82 @@
+"""A decode worker that does, where a picture's bytes ask for it, what a broken or hijacked decoder would do.
+
+Deeds stand before the picture, each as ``name:argument`` and a separator: the first is done when the picture is opened,
+the others when it is decoded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pixvec.cropping import Cropper
+from pixvec.decode import Header
+from pixvec.decode_worker import main
+from pixvec.errors import ImageError
+
+SEPARATOR = b"\0deed\0"
+
+
+def _loop() -> None:
+    while True:
+        pass
+
+
+def _sleep(begun: str) -> None:
+    if begun:
+        Path(begun).touch()
+    time.sleep(600)
+
+
+def _die_once(mark: str) -> None:
+    if not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _tell(what: str) -> None:
+    told = {"environment": " ".join(sorted(os.environ)), "process": str(os.getpid())}
+    raise ImageError("corrupt_image", told[what])
+
+
+DEEDS: dict[str, Callable[[str], object]] = {
+    "segfault": lambda _: ctypes.string_at(0),
+    "loop": lambda _: _loop(),
+    "sleep": _sleep,
+    "die": lambda number: os.kill(os.getpid(), int(number)),
+    "die-once": _die_once,
+    "exit": lambda status: os._exit(int(status)),
+    "gorge": lambda n_bytes: bytearray(int(n_bytes)),
+    "print": lambda text: os.write(1, text.encode()) + os.write(2, text.encode()),
+    "tell": _tell,
+    "err": lambda _: 1 // 0,
+}
+
+
+class StubCropper(Cropper):
+    """Does deeds."""
+
+    def open(self, body: bytes) -> Header:
+        *deeds, body = body.split(SEPARATOR)
+        self._late = deeds[1:]
+        _do(deeds[:1])
+        return super().open(body)
+
+    def crop(self) -> bytes:
+        _do(self._late)
+        return b"short" if self._late == [b"lie:"] else super().crop()
+
+
+def _do(deeds: list[bytes]) -> None:
+    for deed in deeds:
+        name, _, argument = deed.decode().partition(":")
+        if name in DEEDS:
+            DEEDS[name](argument)
+
+
+if __name__ == "__main__":
+    main(StubCropper)
