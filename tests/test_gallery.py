@@ -7,7 +7,9 @@ from html.parser import HTMLParser
 import pytest
 
 from pixvec.gallery import Shelf, Tile, make_thumbnail, render_gallery
-from pixvec.testing.images import draw
+from pixvec.gallery.thumbnails import PictureOptions, fetch_thumbnails
+from pixvec.testing.images import draw, encode
+from pixvec.testing.server import ImageServer
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -67,3 +69,16 @@ def test_the_page_loads_nothing() -> None:
     sources = [attributes["src"] for tag, attributes in Elements(page).tags if "src" in attributes]
     assert all(source and source.startswith("data:image/jpeg;base64,") for source in sources)
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in page
+
+
+def test_thumbnails_come_in_the_order_of_their_cells_and_none_where_there_is_no_picture(server: ImageServer) -> None:
+    slow = server.add("/slow.png", body=encode(draw((300, 200)), "PNG"), delay_s=0.2)
+    cells = [slow, None, " ", b"junk", server.url("/dead"), encode(draw((64, 64))), "ftp://a.example/a.jpg", 7]
+    made = fetch_thumbnails(cells, PictureOptions(allow_private=True, isolate="never"))
+    assert [row for row, thumbnail in enumerate(made) if thumbnail] == [0, 5]
+    assert made[0] != made[5]
+
+
+def test_thumbnails_are_fetched_under_the_guard(server: ImageServer) -> None:
+    url = server.add("/a.png", body=encode(draw(), "PNG"))
+    assert fetch_thumbnails([url], PictureOptions(isolate="never")) == [None]

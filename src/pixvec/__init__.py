@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pixvec.api import embed_file as embed_file
     from pixvec.api import embed_images as embed_images
     from pixvec.api import embed_table as embed_table
+    from pixvec.duplicates import dedupe as dedupe
     from pixvec.errors import MissingExtraError as MissingExtraError
     from pixvec.errors import ModelError as ModelError
     from pixvec.errors import PixvecError as PixvecError
@@ -18,16 +19,24 @@ if TYPE_CHECKING:
     from pixvec.errors import RowError as RowError
     from pixvec.errors import RunError as RunError
     from pixvec.errors import UsageError as UsageError
+    from pixvec.link.embeddings import link_embeddings as link_embeddings
+    from pixvec.recipe import run_recipe as run_recipe
+    from pixvec.report import BugsMetError as BugsMetError
     from pixvec.report import Report as Report
     from pixvec.report import TooManyFailedError as TooManyFailedError
+    from pixvec.retrieve import search as search
 
 # Names are loaded when first asked for, so that the import costs nothing: the engine alone takes a tenth of a second.
 _HOMES = {
     "pixvec.api": ("Embedder", "Embeddings", "embed_file", "embed_images", "embed_table"),
+    "pixvec.duplicates": ("dedupe",),
     "pixvec.errors": (
         *("MissingExtraError", "ModelError", "PixvecError", "PixvecWarning", "RowError", "RunError", "UsageError"),
     ),
-    "pixvec.report": ("Report", "TooManyFailedError"),
+    "pixvec.link.embeddings": ("link_embeddings",),
+    "pixvec.recipe": ("run_recipe",),
+    "pixvec.report": ("BugsMetError", "Report", "TooManyFailedError"),
+    "pixvec.retrieve": ("search",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

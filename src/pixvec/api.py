@@ -13,7 +13,7 @@ from pixvec.columns import Column, open_column
 from pixvec.errors import PixvecWarning, UsageError
 from pixvec.fetch import looks_like_url
 from pixvec.model import ClipModel
-from pixvec.options import takes_options
+from pixvec.options import limit, takes_options
 from pixvec.pipeline import embed_cells
 from pixvec.progress import telling_progress
 from pixvec.provenance import provenance
@@ -65,6 +65,8 @@ class Embedder(Settings):
     ModelError
         When the model cannot be found or read.
     """
+
+    data_urls: bool = limit(True, minimum=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -138,6 +140,7 @@ class ColumnOptions(Settings):
     """How a column in memory is embedded."""
 
     progress: bool | OnProgress | None = None
+    data_urls: bool = limit(True, minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,23 +227,29 @@ def embed_table(table: object, options: FrameOptions) -> Any:
 def embed_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
     """Embed the column of image URLs of a table file, and write the table with the vectors to another file.
 
-    Rows are streamed: the file may be larger than memory. The output appears whole, at the end, or not at all.
+    Rows are streamed: the file may be larger than memory. The output appears whole, at the end, or not at all. A run
+    that was stopped, however that happened, goes on when it is called again with the same arguments; a finished output
+    is left as it is.
 
     Parameters
     ----------
     input, output
-        Paths of CSV or Parquet files, told apart by their endings.
+        Paths of CSV or Parquet files, told apart by their endings. An output that ends in a slash, or is a folder,
+        becomes a folder of Parquet files, one for each part.
     **options
-        The fields of `FileOptions`: those of `embed_table`, ``limit``, ``max_failed``, ``restart``, ``quiet``.
+        The fields of `FileOptions`: those of `embed_table`, ``limit``, ``max_failed``, ``part_rows``, ``restart``,
+        ``retry_failed``, ``retry_codes``, ``keep_going``, ``quiet``.
 
     Raises
     ------
     UsageError
-        Before any work: when a file, a column or an option is not as it must be.
+        Before any work: when a file, a column or an option is not as it must be, or what is there was made otherwise.
     ModelError
         When the model cannot be found or read.
     RunError
-        When the output cannot be written.
+        When the output cannot be written, or the input changes meanwhile; a note says what is safe.
+    TooManyFailedError, BugsMetError
+        When the output is whole, and more rows failed than ``max_failed`` allows, or met a bug with ``keep_going``.
     """
     return run_file(input, output, options)
 

@@ -7,6 +7,7 @@ import textwrap
 import pytest
 
 from pixvec.recipe import STEPS, Call, Column, Dataset, Recipe, RecipeError, Slot, Step, check, parse
+from pixvec.recipe.project import prepare_project
 
 COLUMNS = {
     "image_url": "url",
@@ -22,6 +23,7 @@ SPLIT = Step(
     "split(ds) -> (first, second)",
     (Slot("dataset", "dataset", "rows"), Slot("by", "model", "how", optional=True)),
     outputs=(Slot("first", "dataset", "some"), Slot("second", "dataset", "the others", optional=True)),
+    prepare=prepare_project,
 )
 LINK_PARAMS = [parameter.name for parameter in STEPS["link_embeddings"].parameters]
 KNOWN = {**STEPS, "split": SPLIT}

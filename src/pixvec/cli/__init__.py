@@ -14,7 +14,7 @@ from pixvec.errors import ModelError, PixvecError, UsageError
 from pixvec.report import TooManyFailedError
 
 BROKE, WRONG_USE, TOO_MANY_FAILED, INTERRUPTED = 1, 2, 3, 130
-_COMMANDS = ("embed",)
+_COMMANDS = ("embed", "search", "link", "dedupe", "run", "steps", "models")
 
 
 def load(name: str) -> click.Command | None:
@@ -22,7 +22,7 @@ def load(name: str) -> click.Command | None:
     return getattr(import_module(f"pixvec.cli.{name}"), name) if name in _COMMANDS else None
 
 
-def run(arguments: list[str]) -> int:
+def execute(arguments: list[str]) -> int:
     """Run one command and return its exit status; errors of ours become one line on stderr."""
     try:
         with _cli.make_context("pixvec", arguments) as context:
@@ -35,12 +35,17 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         say(f"pixvec: {error.format_message()}")
         return WRONG_USE
-    except KeyboardInterrupt:
-        say("pixvec: interrupted")
+    except KeyboardInterrupt as interrupt:
+        say(_with_notes("pixvec: interrupted", interrupt))
         return INTERRUPTED
     except PixvecError as error:
-        say(f"pixvec: {error}")
+        say(_with_notes(f"pixvec: {error}", error))
         return _status(error)
+
+
+def _with_notes(line: str, error: BaseException) -> str:
+    """Add what was noted on the way, as where finished work is, to the one line."""
+    return "; ".join([line, *getattr(error, "__notes__", [])])
 
 
 def _status(error: PixvecError) -> int:

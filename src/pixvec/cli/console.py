@@ -14,11 +14,16 @@ from pixvec.report import OnProgress, Report
 _LINE_EVERY_S = 10.0
 
 
-def say(line: str) -> None:
-    """Print a line on stderr."""
+def say(text: str) -> None:
+    """Print some lines on stderr."""
     # Nobody may be listening, which is no reason to lose a run.
     with suppress(OSError):
-        click.echo(line, err=True)
+        click.echo("\n".join(map(visible, text.split("\n"))), err=True)
+
+
+def visible(text: str) -> str:
+    r"""Write characters that would do something, or show nothing, as their escapes: ``\x1b``, ``\u202e``, ``\n``."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def default_progress() -> OnProgress | None:

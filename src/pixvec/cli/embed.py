@@ -8,25 +8,25 @@ import click
 
 from pixvec.cli.console import default_progress, say
 from pixvec.cli.flags import with_options
-from pixvec.report import Report, TooManyFailedError
+from pixvec.report import BugsMetError, Report, TooManyFailedError
 from pixvec.run import FileOptions, run_file
 
 
 @click.command()
 @click.argument("input")
-@click.option("-o", "--output", required=True, help="the file to write: .csv or .parquet")
+@click.option("-o", "--output", required=True, help="the file to write, .csv or .parquet; or a folder/ of parts")
 @with_options(FileOptions)
 def embed(input: str, output: str, **options: Any) -> None:
     """Embed a column of image URLs of INPUT, a CSV or Parquet file.
 
     The output has INPUT's rows and columns, in their order, and beside each row its vector or the reason why it has
-    none. Exit status: 0 every row decided, 1 the run broke, 2 wrong use, 3 more failed than --max-failed allows,
-    130 interrupted.
+    none. A run that was stopped goes on when the same command is given again. Exit status: 0 every row decided, 1 the
+    run broke, 2 wrong use, 3 more failed than --max-failed allows, 130 interrupted.
     """
     settings = FileOptions(**options, progress=default_progress())
     try:
         report = run_file(input, output, settings)
-    except TooManyFailedError as error:
+    except (TooManyFailedError, BugsMetError) as error:
         _summarize(error.report, output, settings)
         raise
     _summarize(report, output, settings)
@@ -34,4 +34,4 @@ def embed(input: str, output: str, **options: Any) -> None:
 
 def _summarize(report: Report, output: str, settings: FileOptions) -> None:
     if not settings.quiet:
-        say(f"{report}\nwrote {output}")
+        say(f"{report}\n{output} was finished already" if report.was_finished else f"{report}\nwrote {output}")

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from pixvec.recipe.errors import Problem, RecipeError
 from pixvec.recipe.grammar import parse
-from pixvec.recipe.naming import cut, instead, shown
+from pixvec.recipe.naming import cut, instead, shown, unknown_step
 from pixvec.recipe.signature import Slot, Step
 from pixvec.recipe.steps import RUN_OPTIONS
 from pixvec.recipe.values import Call, Column, Columns, Dataset, Input, Model, Output, Place, Recipe, format_value
@@ -26,7 +26,7 @@ _Tables: TypeAlias = dict[str, _Table | None]
 """The datasets; None for one whose columns are not known."""
 
 
-def check(recipe: Recipe, steps: Mapping[str, Step], columns: Mapping[str, str]) -> None:
+def check(recipe: Recipe, steps: Mapping[str, Step], columns: Mapping[str, str | None]) -> None:
     """Find what is wrong with a recipe: names, numbers and types of inputs, parameters and outputs.
 
     Parameters
@@ -36,7 +36,8 @@ def check(recipe: Recipe, steps: Mapping[str, Step], columns: Mapping[str, str])
     steps
         The steps that there are, by name: `STEPS`.
     columns
-        The columns of the dataset ``ds`` by name, with their types: ``url``, ``text``, ``list[number]`` and so on.
+        The columns of the dataset ``ds`` by name, with their types: ``url``, ``text``, ``list[number]`` and so on;
+        None for a type that is not known.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def _wrong_recipe(recipe: Recipe, steps: Mapping[str, Step], tables: _Tables) ->
             yield from _wrong_params(call, step)
             yield from _wrong_number(call, "output", call.outputs, step.outputs)
         else:
-            yield f"there is no step {shown(call.step)}{instead(call.step, steps)}", call.place
+            yield unknown_step(call.step, steps), call.place
         yield from _wrong_outputs(call, step.outputs if step else (), tables)
 
 

@@ -29,3 +29,8 @@ def instead(name: str, known: Collection[str]) -> str:
     names = ", ".join(map(shown, islice(known, _MOST_NAMES)))
     more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
     return f"; expected one of {names}{more}" if names else "; there are none"
+
+
+def unknown_step(name: str, steps: Collection[str]) -> str:
+    """Say that there is no such step."""
+    return f"there is no step {shown(name)}{instead(name, steps)}"

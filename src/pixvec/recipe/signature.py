@@ -1,15 +1,25 @@
-"""The signature of a step: what it takes, what it makes, and which parameters it has.
+"""A step: what it takes, what it makes, which parameters it has, and what gets it ready to work.
 
 Errors, ``describe`` and the reference are made from it, so that a step is written down once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import pyarrow as pa
 
 from pixvec.options import Option
+from pixvec.recipe.session import Session
 from pixvec.recipe.values import Value, format_value
+
+Work: TypeAlias = Callable[..., Sequence[pa.Table]]
+"""Takes an `InputColumn` for each input that is a column, and makes a table for each output: its column and those
+beside it, each called what is added to the output's name."""
+Prepare: TypeAlias = Callable[[Session, Mapping[str, Any]], Work]
+"""Takes the parameters that a recipe sets, and loads what the step needs, so that it fails before any step works."""
 
 _PYTHON_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "boolean": (bool,),
@@ -19,8 +29,9 @@ _PYTHON_TYPES: Final[dict[str, tuple[type, ...]]] = {
 }
 _SAID: Final = {"boolean": "true or false", "integer": "a whole number", "number": "a number", "string": "a text"}
 _RECIPE_TYPES: Final[dict[Any, str]] = {bool: "boolean", int: "integer", float: "number", str: "string"}
-_ALSO_ACCEPTS: Final = {"text": {"category"}}
-"""A column of texts that repeat themselves is found to be one of categories, and still holds texts."""
+_ALSO_ACCEPTS: Final = {"text": {"category"}, "url": {"binary"}}
+"""A column of texts that repeat themselves is found to be one of categories, and still holds texts; and where an image
+is fetched by its URL, its bytes will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +135,8 @@ class Step:
         What it takes and makes, in the order in which recipes write them.
     ends_recipe
         Whether no step may follow it.
+    prepare
+        Gets it ready to work.
     """
 
     name: str
@@ -133,6 +146,7 @@ class Step:
     parameters: tuple[Parameter, ...] = ()
     outputs: tuple[Slot, ...] = ()
     ends_recipe: bool = False
+    prepare: Prepare = field(kw_only=True, compare=False, repr=False)
 
     def __str__(self) -> str:
         params = ", ".join(f'"{parameter.name}": {format_value(parameter.default)}' for parameter in self.parameters)

@@ -6,24 +6,30 @@ may set: those that decide vectors. Recipes come from strangers, so what a run m
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Final
 
+from pixvec.link import LinkOptions
 from pixvec.options import options_of
+from pixvec.recipe.embedding import prepare_images, prepare_texts
+from pixvec.recipe.linking import prepare_links
+from pixvec.recipe.project import prepare_project
+from pixvec.recipe.session import RecipeOptions
 from pixvec.recipe.signature import Parameter, Slot, Step
 from pixvec.result_columns import result_names
 from pixvec.settings import Settings
 
 _DECIDE_VECTORS = ("normalize", "model", "precision", "decode")
-RUN_OPTIONS: Final = {field.name for field in fields(Settings)}.difference(_DECIDE_VECTORS)
+RUN_OPTIONS: Final = {field.name for field in fields(RecipeOptions)}.difference(_DECIDE_VECTORS)
 """The options that are set by who runs a recipe, never by the recipe."""
 
 _, _ERROR, _DETAIL, _IMAGE = result_names("")
 
 
-def _settings(*names: str) -> tuple[Parameter, ...]:
-    known = {option.name: option for option in options_of(Settings)}
-    return tuple(Parameter.of(known[name]) for name in names)
+def _parameters(options: type, *names: str, **maxima: float) -> tuple[Parameter, ...]:
+    """Make parameters of options: of those that are named, or of all; with what they are at most."""
+    known = {option.name: option for option in options_of(options)}
+    return tuple(replace(Parameter.of(known[name]), maximum=maxima.get(name)) for name in names or known)
 
 
 _EMBED_IMAGES: Final = Step(
@@ -31,7 +37,7 @@ _EMBED_IMAGES: Final = Step(
     help="Turn images into vectors whose nearness is the likeness of what the images show.",
     example='embed_images(ds.image_url, {"normalize": true}) -> (ds.embedding)',
     inputs=(Slot("images", "url", "URLs of images"),),
-    parameters=_settings(*_DECIDE_VECTORS),
+    parameters=_parameters(Settings, *_DECIDE_VECTORS),
     outputs=(
         Slot(
             "embedding",
@@ -44,6 +50,7 @@ _EMBED_IMAGES: Final = Step(
             ),
         ),
     ),
+    prepare=prepare_images,
 )
 
 _EMBED_TEXT_WITH_MODEL: Final = Step(
@@ -51,8 +58,9 @@ _EMBED_TEXT_WITH_MODEL: Final = Step(
     help="Turn texts into vectors in the space of the images that the same model embeds.",
     example='embed_text_with_model(ds.caption, {"model": "openai/clip-vit-large-patch14"}) -> (ds.embedding)',
     inputs=(Slot("text", "text", "texts; what is longer than the model reads is cut"),),
-    parameters=_settings("model", "normalize", "precision"),
+    parameters=_parameters(Settings, "model", "normalize", "precision"),
     outputs=(Slot("embedding", "list[number]", "a vector for each text, or null"),),
+    prepare=prepare_texts,
 )
 
 _LINK_EMBEDDINGS: Final = Step(
@@ -60,18 +68,12 @@ _LINK_EMBEDDINGS: Final = Step(
     help="Link each row to the rows whose vectors are nearest to its own.",
     example='link_embeddings(ds.embedding, {"n_nearest": 15}) -> (ds.targets, ds.weights)',
     inputs=(Slot("embedding", "list[number]", "vectors, as the embedding steps make them"),),
-    parameters=(
-        Parameter("n_nearest", "integer", 15, "how many neighbours a row is linked to at most", minimum=1),
-        Parameter("similarity_min", "number", 0, "no link between vectors of a smaller cosine", minimum=-1, maximum=1),
-        Parameter("similarity_min_q", "number", 0, "no link below this quantile of all links", minimum=0, maximum=1),
-        Parameter("metric", "string", "angular", "how nearness is measured", choices=("angular",)),
-        Parameter("n_trees", "integer", 30, "accepted and without effect", minimum=1),
-        Parameter("search_k_mult", "integer", 2, "accepted and without effect", minimum=1),
-    ),
+    parameters=_parameters(LinkOptions, similarity_min=1, similarity_min_q=1),
     outputs=(
         Slot("targets", "list[number]", "the numbers of the nearest rows, nearest first"),
         Slot("weights", "list[number]", "the cosines of these links"),
     ),
+    prepare=prepare_links,
 )
 
 _CREATE_PROJECT: Final = Step(
@@ -80,6 +82,7 @@ _CREATE_PROJECT: Final = Step(
     example="create_project(ds)",
     inputs=(Slot("dataset", "dataset", "the dataset to keep"),),
     ends_recipe=True,
+    prepare=prepare_project,
 )
 
 STEPS: Final = {step.name: step for step in (_EMBED_IMAGES, _EMBED_TEXT_WITH_MODEL, _LINK_EMBEDDINGS, _CREATE_PROJECT)}

@@ -1,0 +1,33 @@
+"""`pixvec run`: a recipe and a table file -> the table with the columns that the recipe makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pixvec.cli.console import default_progress, say
+from pixvec.cli.flags import with_options
+from pixvec.errors import UsageError
+from pixvec.recipe import RecipeError, RecipeOptions, run_recipe
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("table")
+@click.option("-o", "--output", required=True, help="the file to write: .csv or .parquet")
+@with_options(RecipeOptions)
+def run(recipe: str, table: str, **options: Any) -> None:
+    """Run RECIPE, a text file, on TABLE, a CSV or Parquet file, which the recipe calls ds.
+
+    The output has TABLE's rows and columns, and those that the recipe's steps make. --model, --precision, --decode and
+    --no-normalize hold for steps that don't say it themselves. `pixvec steps` lists the steps that there are. Exit
+    status: 0 done, 1 a step failed, 2 wrong use or a wrong recipe, 130 interrupted.
+    """
+    try:
+        run_recipe(Path(recipe), table, progress=default_progress(), tell=say, **options)
+    except RecipeError as error:
+        raise UsageError(f"{recipe} cannot be run\n{error}") from error
+    if not options["quiet"]:
+        say(f"wrote {options['output']}")

@@ -1,0 +1,137 @@
+"""`pixvec search`: words or pictures -> the rows of a table that are nearest to them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pixvec.cli.console import say
+from pixvec.cli.flags import with_options
+from pixvec.cli.notes import saying_warnings
+from pixvec.cli.plain_table import plain_table
+from pixvec.cli.shelves import Shown, take_records
+from pixvec.gallery import Shelf, render_gallery
+from pixvec.output_file import appearing, check_place
+from pixvec.retrieve import SIMILARITY, Hits, Query, SearchOptions, find_rows
+from pixvec.table import TableReader
+from pixvec.vector_table import find_vector_column, open_rows
+
+_FORMATS = ("table", "json", "html")
+
+
+@click.command()
+@click.argument("table")
+@click.argument("texts", nargs=-1)
+@click.option("--image", "images", multiple=True, help="search for pictures like this one too: a URL or a file")
+@click.option("--minus", multiple=True, help="less like this text")
+@click.option("-k", "--count", type=click.IntRange(min=1), default=10, show_default=True, help="how many rows to find")
+@click.option("--format", type=click.Choice(_FORMATS), help="by the ending of -o, else table")
+@click.option("-o", "--output", help="write there, and not to the terminal")
+@click.option("-c", "--column", help="the column of URLs; found by its cells when not given")
+@click.option("--show", multiple=True, help="a column to show; the title and the URL when not given")
+@click.option("--restart", is_flag=True, help="replace an output that exists")
+@with_options(SearchOptions)
+def search(table: str, texts: tuple[str, ...], **given: Any) -> None:
+    """Find the rows of TABLE whose pictures are nearest to TEXTS.
+
+    Several texts and images are one query: rows are sought that are like all of them, and unlike what --minus names.
+    The model is the one that the table's vectors were made with. An HTML page shows the pictures, which are fetched
+    again under the same guard as for embedding.
+    """
+    form = _Form(**{name: given.pop(name) for name in ("format", "output", "column", "show", "restart")})
+    query = Query(texts, given.pop("images"), given.pop("minus"), given.pop("count"))
+    options = SearchOptions(**given)
+    reader, path = open_rows(table)
+    form.check(reader)
+    with saying_warnings():
+        hits = find_rows(reader, query, options, path=path)
+    form.write(_title(query), reader, hits, options)
+
+
+class _Form:
+    """How what was found is shown."""
+
+    def __init__(
+        self, *, format: str | None, output: str | None, column: str | None, show: tuple[str, ...], restart: bool
+    ) -> None:
+        ending = Path(output or "").suffix.lower().removeprefix(".")
+        self._format = format or (ending if ending in _FORMATS else "table")
+        self._output = None if output is None else Path(output)
+        self._column, self._show, self._restart = column, list(show), restart
+        self._shown = Shown(None, None)
+
+    def check(self, reader: TableReader) -> None:
+        """Find the columns to show, and what is wrong with the output, before any work."""
+        if self._output is not None:
+            check_place(self._output, restart=self._restart)
+        self._shown = Shown.find(reader, self._column)
+        for name in self._show:
+            if reader.schema.names.count(name) != 1:
+                raise click.UsageError(f"--show {name}: there is no such column, or several")
+
+    def write(self, title: str, reader: TableReader, hits: Hits, options: SearchOptions) -> None:
+        """Write rows to the output or the terminal."""
+        found = self._records(reader, hits, find_vector_column(reader, options.vectors))
+        match self._format:
+            case "json":
+                text = json.dumps(_plain(found), indent=2)
+            case "html":
+                text = self._page(title, found, options)
+            case _:
+                text = self._table(found)
+        if self._output is None:
+            click.echo(text)
+            return
+        with appearing(self._output, restart=self._restart) as path:
+            path.write_text(text + "\n", encoding="utf-8")
+        say(f"wrote {self._output}")
+
+    def _records(self, reader: TableReader, hits: Hits, vectors: str) -> list[dict[str, Any]]:
+        """Read what was found, all columns but the vectors; what is said of a hit comes first, and goes over cells."""
+        names = [name for name in reader.schema.names if name != vectors or name in self._show]
+        records = take_records(reader, hits.rows, names)
+        numbered = zip(hits.rows.tolist(), hits.similarities.tolist(), strict=True)
+        said = [{"rank": rank, "row": row, SIMILARITY: near} for rank, (row, near) in enumerate(numbered, 1)]
+        return [{**hit, **record, **hit} for hit, record in zip(said, records, strict=True)]
+
+    def _table(self, found: Sequence[dict[str, Any]]) -> str:
+        names = self._show or self._shown.names
+        rows = [
+            [str(hit["rank"]), str(hit["row"]), f"{hit[SIMILARITY]:.4f}", *(_text(hit[name]) for name in names)]
+            for hit in found
+        ]
+        return plain_table(["rank", "row", SIMILARITY, *names], rows)
+
+    def _page(self, title: str, found: Sequence[dict[str, Any]], options: SearchOptions) -> str:
+        notes = [f"{hit[SIMILARITY]:.4f}" for hit in found]
+        return render_gallery(title, [Shelf("Nearest first", self._shown.tiles(found, notes, options))])
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None else str(cell)
+
+
+def _plain(cell: Any) -> Any:
+    """Say a cell in JSON's types."""
+    match cell:
+        case dict():
+            return {name: _plain(part) for name, part in cell.items()}
+        case list():
+            return [_plain(part) for part in cell]
+        case bytes():
+            return cell.hex()
+        case float():
+            return cell if math.isfinite(cell) else None
+        case None | bool() | int() | str():
+            return cell
+    return str(cell)
+
+
+def _title(query: Query) -> str:
+    wanted = [f"“{text}”" for text in query.texts] + [str(image) for image in query.images]
+    return " + ".join(wanted) + "".join(f" - “{text}”" for text in query.minus)

@@ -1,0 +1,93 @@
+"""Cells of a column in, thumbnails out: fetched and decoded under the same guard as the pictures that are embedded.
+
+A cell of which nothing comes has no thumbnail; why, is what embedding tells. It must not know what is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Final, Self
+
+from PIL import Image
+
+from pixvec.checkpoint import ProcessorConfig
+from pixvec.decode import DecodeOptions
+from pixvec.errors import RowError
+from pixvec.fetch import Fetcher, FetchOptions
+from pixvec.gallery import THUMBNAIL_SIDE, make_thumbnail
+from pixvec.isolation import CropMaker
+from pixvec.loop_thread import LoopThread
+from pixvec.options import check_options
+from pixvec.threads import Threads
+
+_N_THREADS: Final = 2
+_N_WAITING: Final = 32
+"""Pictures whose bytes are held or fetched at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureOptions(FetchOptions, DecodeOptions):
+    """How pictures are fetched and decoded.
+
+    Raises
+    ------
+    UsageError
+        For a value that an option cannot take.
+    """
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        super().__post_init__()
+        DecodeOptions.__post_init__(self)
+
+
+def fetch_thumbnails(cells: Sequence[object], options: PictureOptions) -> list[str | None]:
+    """Make a square thumbnail for each cell, a ``data:`` URL as `make_thumbnail` makes it; None where it fails."""
+    with LoopThread(_Road(options).open()) as loop:
+        under_way = [loop.submit(loop.resource.thumbnail(cell)) for cell in cells]
+        return [thumbnail.result() for thumbnail in under_way]
+
+
+class _Road:
+    """The road of one cell to its thumbnail, and what the cells of a call share on it."""
+
+    def __init__(self, options: PictureOptions) -> None:
+        square = ProcessorConfig(resize=THUMBNAIL_SIDE, center_crop=(THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        self._fetcher = Fetcher(options)
+        self._crops = CropMaker(options, square, min_side=THUMBNAIL_SIDE)
+        self._threads = Threads(_N_THREADS, "thumbnails")
+        self._slots = asyncio.Semaphore(_N_WAITING)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Self]:
+        """Keep the road open; what it holds ends with the block."""
+        async with self._fetcher:
+            try:
+                yield self
+            finally:
+                self._crops.close()
+                self._threads.close()
+
+    async def thumbnail(self, cell: object) -> str | None:
+        """Take one cell to its thumbnail."""
+        try:
+            async with self._slots:
+                match cell:
+                    case str() | PurePath() if str(cell).strip():
+                        async with self._fetcher.fetch(self._fetcher.locate(cell)) as fetched:
+                            return await self._threads.run(self._make, fetched.body)
+                    case bytes():
+                        return await self._threads.run(self._make, cell)
+                    case _:
+                        return None
+        except RowError:
+            return None
+
+    def _make(self, body: bytes) -> str:
+        pixels, _ = self._crops.crop(body, sha256=hashlib.sha256(body).digest())
+        return make_thumbnail(Image.fromarray(pixels))

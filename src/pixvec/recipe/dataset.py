@@ -1,0 +1,228 @@
+"""The dataset ``ds`` of a recipe that runs: the caller's table, and the columns that steps have added to it.
+
+The table stays where it is, in memory or in its file, and is read column by column, as often as steps ask for one.
+What steps add is held in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final, Protocol
+
+import pyarrow as pa
+
+from pixvec.columns import open_column
+from pixvec.errors import RunError, UsageError
+from pixvec.table import Frame, TableReader, open_frame, open_table
+
+CHUNK_ROWS: Final = 512
+_N_SAMPLED_CELLS: Final = 1_000
+
+
+class InputColumn(Protocol):
+    """A column that a step reads."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def n_rows(self) -> int | None:
+        """How many cells there are; None where that takes reading them all."""
+
+    @property
+    def type(self) -> pa.DataType | None:
+        """Its type in Arrow; None where that is not known."""
+
+    def cells(self) -> Iterator[object]:
+        """Read it as Python objects, None for null."""
+
+    def table(self) -> TableReader:
+        """Give a table that holds it as Arrow.
+
+        Raises
+        ------
+        UsageError
+            When Arrow has no type for its cells.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class _ArrowColumn:
+    """A column of a table that gives it as Arrow."""
+
+    name: str
+    reader: TableReader
+
+    @property
+    def n_rows(self) -> int | None:
+        return self.reader.n_rows
+
+    @property
+    def type(self) -> pa.DataType:
+        return self.reader.schema.field(self.name).type
+
+    def cells(self) -> Iterator[object]:
+        for chunk in self.reader.chunks(CHUNK_ROWS, columns=[self.name]):
+            yield from chunk.table.column(self.name).to_pylist()
+
+    def table(self) -> TableReader:
+        return self.reader
+
+
+@dataclass(frozen=True, slots=True)
+class _ObjectColumn:
+    """A column of Python objects, such as pandas has; nothing says what they are."""
+
+    name: str
+    objects: list[object]
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.objects)
+
+    @property
+    def type(self) -> pa.DataType | None:
+        present = (cell for cell in self.objects if cell is not None)
+        try:
+            return pa.array(list(islice(present, _N_SAMPLED_CELLS))).type
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            return None
+
+    def cells(self) -> Iterator[object]:
+        return iter(self.objects)
+
+    def table(self) -> TableReader:
+        try:
+            return open_frame(pa.table({self.name: pa.array(self.objects)}))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise UsageError(f"column {self.name!r} holds cells of several types: {error}") from error
+
+
+class Dataset:
+    """A table, and the columns that steps have added.
+
+    Parameters
+    ----------
+    source
+        The caller's table.
+    path
+        The file that it is read from; None for a table in memory.
+    """
+
+    def __init__(self, source: TableReader, path: Path | None = None) -> None:
+        self.source = source
+        self._path = path
+        self._stamp = _stamp(path)
+        self._added: pa.Table | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the caller's columns, which may repeat."""
+        return list(self.source.schema.names)
+
+    def column(self, name: str) -> InputColumn:
+        """Give a column to read: the caller's, or one that was added.
+
+        Raises
+        ------
+        UsageError
+            When several are called so.
+        """
+        if self._added is not None and name in self._added.column_names:
+            return _ArrowColumn(name, open_frame(self._added.select([name])))
+        if (n_found := self.names.count(name)) > 1:
+            raise UsageError(f"{n_found} columns are called {name!r}: rename all but one")
+        return self._own_column(name)
+
+    def add(self, columns: pa.Table) -> None:
+        """Add columns, with a row for each of the table's.
+
+        Raises
+        ------
+        RunError
+            When it has other rows than when the steps before read it.
+        """
+        if self._added is None:
+            self._added = columns
+            return
+        self._check_n_rows(columns.num_rows)
+        schema = pa.schema([*self._added.schema, *columns.schema])
+        self._added = pa.Table.from_arrays([*self._added.columns, *columns.columns], schema=schema)
+
+    def added(self, *, dropped: Collection[str] = ()) -> pa.Table:
+        """Give the columns that were added, but for some."""
+        added = pa.table({}) if self._added is None else self._added
+        return added.drop_columns([name for name in added.column_names if name in dropped])
+
+    def check_unchanged(self) -> None:
+        """Check that the table is the one that the steps read.
+
+        Raises
+        ------
+        RunError
+            When its file is another now.
+        """
+        if _stamp(self._path) != self._stamp:
+            raise RunError(f"{self._path} changed after the steps had read it")
+
+    def _own_column(self, name: str) -> InputColumn:
+        return _ArrowColumn(name, self.source)
+
+    def _check_n_rows(self, n_rows: int) -> None:
+        if self._added is not None and n_rows != self._added.num_rows:
+            raise RunError(f"the table had {self._added.num_rows:,} rows, and now has {n_rows:,}")
+
+
+def _stamp(path: Path | None) -> tuple[int, ...]:
+    """Tell a file's state from its next; of what is no single file, nothing is told."""
+    if path is None or not path.is_file():
+        return ()
+    facts = path.stat()
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+class FrameDataset(Dataset):
+    """A table in memory that is given back in its own kind."""
+
+    source: Frame
+
+    def frame(self, added: pa.Table, *, dropped: Collection[str] = ()) -> object:
+        """Give the caller's kind of table, with the added columns at its end."""
+        return self.source.with_results(added, dropped=dropped)
+
+
+class _ObjectDataset(FrameDataset):
+    """A frame that gives its columns as Python objects only, as pandas' does."""
+
+    def _own_column(self, name: str) -> InputColumn:
+        return _ObjectColumn(name, open_column(self.source.column(name)).cells)
+
+
+def open_file(path: str | os.PathLike[str]) -> Dataset:
+    """Open a table file.
+
+    Raises
+    ------
+    UsageError
+        When it cannot be read.
+    """
+    return Dataset(open_table(path), Path(path))
+
+
+def open_in_memory(table: object) -> FrameDataset:
+    """Open a table in memory; of a file, read the whole.
+
+    Raises
+    ------
+    UsageError
+        When it is no table.
+    """
+    if isinstance(table, str | os.PathLike):
+        source = open_table(table)
+        table = pa.concat_tables([source.schema.empty_table(), *(chunk.table for chunk in source.chunks(CHUNK_ROWS))])
+    return (FrameDataset if isinstance(table, pa.Table) else _ObjectDataset)(open_frame(table))

@@ -1,0 +1,281 @@
+"""Which column of a table holds vectors; and these vectors as one array, with what they were made with.
+
+Vectors are a column of lists of floating-point numbers, or in formats that hold nothing but text, such lists in JSON.
+Reads tables of every kind through their readers, and must not know what the vectors are for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pixvec.columns import open_column
+from pixvec.errors import UsageError
+from pixvec.result_columns import read_provenance
+from pixvec.run.output import read_facts
+from pixvec.table import Frame, TableReader, open_frame, open_table
+from pixvec.values import Vectors
+
+CHUNK_ROWS: Final = 4_096
+USUAL_NAMES: Final = frozenset({"embedding", "embeddings", "vector", "vectors"})
+N_SAMPLED_CELLS: Final = 20
+_MAX_SAMPLED_CHUNKS: Final = 100
+"""A column that is nearly always empty must not cost a look at the whole of a large table."""
+_HOW_TO_NAME = "with --vectors NAME (vectors=)"
+
+
+@dataclass(frozen=True, slots=True)
+class VectorColumn:
+    """The vectors of a table.
+
+    Parameters
+    ----------
+    name
+        The column they are in.
+    vectors
+        (N, D) float32, NaN where a row has none.
+    provenance
+        What they were made with; None where nothing says so.
+    """
+
+    name: str
+    vectors: Vectors
+    provenance: dict[str, Any] | None
+
+
+def open_rows(table: object) -> tuple[TableReader, Path | None]:
+    """Open a table file or a table in memory; give the file's path too.
+
+    Columns of Python objects become Arrow's; one whose cells have no common type is left out.
+
+    Raises
+    ------
+    UsageError
+        When it is no table.
+    """
+    if isinstance(table, str | os.PathLike):
+        return open_table(table), Path(table)
+    frame = open_frame(table)
+    return (frame if isinstance(table, pa.Table) else open_frame(_as_arrow(frame))), None
+
+
+def take_rows(table: TableReader, rows: NDArray[np.int64], *, columns: Collection[str] | None = None) -> pa.Table:
+    """Read some rows, in the order of their numbers in `rows`, (n,); of all columns or some."""
+    parts, places = [], []
+    start = 0
+    for chunk in table.chunks(CHUNK_ROWS, columns=columns):
+        here = np.flatnonzero((rows >= start) & (rows < start + chunk.table.num_rows))
+        parts.append(chunk.table.take(rows[here] - start))
+        places.extend(here.tolist())
+        start += chunk.table.num_rows
+    return pa.concat_tables(parts).take(np.argsort(places)) if parts else table.schema.empty_table()
+
+
+def find_vector_column(table: TableReader, name: str | None = None) -> str:
+    """Find the column of vectors: `name` if it is given, else the one that holds lists of floating-point numbers.
+
+    Of several, it is the one that is called as such a column usually is, else the one whose type gives all its lists
+    one length.
+
+    Raises
+    ------
+    UsageError
+        If there is no such column, or more than one.
+    """
+    found = _find(table) if name is None else name
+    n_found = table.schema.names.count(found)
+    if n_found == 0:
+        raise UsageError(f"there is no column {found!r}; the columns are: {_listed(table.schema.names)}")
+    if n_found > 1:
+        raise UsageError(f"{n_found} columns are called {found!r}: rename all but the one with the vectors")
+    if found not in _vector_columns(table, [found]):
+        type_ = table.schema.field(found).type
+        raise UsageError(f"column {found!r} holds no vectors ({type_}): name another {_HOW_TO_NAME}")
+    return found
+
+
+def read_vector_column(table: TableReader, name: str, *, path: Path | None) -> VectorColumn:
+    """Read the vectors of a column.
+
+    Parameters
+    ----------
+    table
+        What to read.
+    name
+        The column, as `find_vector_column` found it.
+    path
+        The file that the table is in: for a format without metadata, one beside it says what the vectors were made
+        with.
+
+    Raises
+    ------
+    UsageError
+        When a vector has another length than the first.
+    """
+    chunks = vector_chunks(table, name)
+    if table.n_rows is None:
+        vectors = np.concatenate(list(chunks) or [np.empty((0, 1), np.float32)])
+    else:
+        vectors = _filled(chunks, table.n_rows)
+    return VectorColumn(name, vectors, vector_provenance(table, name, path=path))
+
+
+def vector_chunks(table: TableReader, name: str) -> Iterator[Vectors]:
+    """Read the vectors of a column some at a time: (n, D) float32, NaN where a row has none; D is 1 where none has.
+
+    Raises
+    ------
+    UsageError
+        When a vector has another length than the first.
+    """
+    dim = _dim(table, name)
+    n_rows = 0
+    for lists in _list_chunks(table, name):
+        yield _vectors(lists, dim, name=name, first_row=n_rows)
+        n_rows += len(lists)
+
+
+def vector_provenance(table: TableReader, name: str, *, path: Path | None) -> dict[str, Any] | None:
+    """Read what the vectors of a column were made with; None where nothing says so."""
+    try:
+        facts = read_provenance(table.schema, name) if path is None else read_facts(path, name)
+    except ValueError:  # under our key, and not ours
+        return None
+    return facts.get("columns", {}).get(name, facts) if isinstance(facts, dict) else None
+
+
+def _as_arrow(frame: Frame) -> pa.Table:
+    names = [name for name in frame.schema.names if frame.schema.names.count(name) == 1]
+    columns = {name: _arrow_column(open_column(frame.column(name)).cells) for name in names}
+    return pa.table({name: column for name, column in columns.items() if column is not None})
+
+
+def _arrow_column(cells: list[object]) -> pa.Array | None:
+    try:
+        return pa.array(cells)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _find(table: TableReader) -> str:
+    candidates = _vector_columns(table, table.schema.names)
+    usual = [name for name in candidates if name.lower() in USUAL_NAMES]
+    fixed = [name for name in candidates if pa.types.is_fixed_size_list(table.schema.field(name).type)]
+    for choice in (candidates, usual, fixed):
+        if len(choice) == 1:
+            return choice[0]
+    if candidates:
+        raise UsageError(f"several columns hold vectors: {_listed(candidates)}; choose one {_HOW_TO_NAME}")
+    raise UsageError(
+        f"none of the columns {_listed(table.schema.names)} holds vectors; make one with `pixvec embed`, "
+        f"or name one {_HOW_TO_NAME}"
+    )
+
+
+def _vector_columns(table: TableReader, names: Iterable[str]) -> list[str]:
+    """Pick the columns of vectors among those whose names do not repeat."""
+    known = [name for name in names if table.schema.names.count(name) == 1]
+    listed = [name for name in known if _is_floats(table.schema.field(name).type)]
+    texts = [name for name in known if _is_text(table.schema.field(name).type)]
+    return [name for name in known if name in {*listed, *_json_columns(table, texts)}]
+
+
+def _json_columns(table: TableReader, names: list[str]) -> list[str]:
+    """Pick the columns of text whose first cells are lists of numbers in JSON."""
+    samples: dict[str, list[str]] = {name: [] for name in names}
+    chunks = table.chunks(N_SAMPLED_CELLS, columns=names) if names else iter(())
+    for chunk in islice(chunks, _MAX_SAMPLED_CHUNKS):
+        for name, sample in samples.items():
+            sample.extend(filter(None, chunk.table.column(name).to_pylist()))
+        if all(len(sample) >= N_SAMPLED_CELLS for sample in samples.values()):
+            break
+    return [name for name, sample in samples.items() if sample and all(map(_numbers, sample[:N_SAMPLED_CELLS]))]
+
+
+def _is_floats(type_: pa.DataType) -> bool:
+    kinds = (pa.types.is_fixed_size_list, pa.types.is_list, pa.types.is_large_list)
+    return any(is_kind(type_) for is_kind in kinds) and bool(pa.types.is_floating(type_.value_type))
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return any(is_kind(type_) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
+
+
+def _list_chunks(table: TableReader, name: str) -> Iterator[pa.ChunkedArray]:
+    for chunk in table.chunks(CHUNK_ROWS, columns=[name]):
+        column = chunk.table.column(name)
+        yield _parsed(column) if _is_text(column.type) else column
+
+
+def _parsed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array([_numbers(cell) for cell in column.to_pylist()], pa.list_(pa.float64()))])
+
+
+def _numbers(cell: str | None) -> list[float] | None:
+    """Read a list of numbers in JSON; None for whatever else a cell says."""
+    if not cell or not cell.lstrip().startswith("["):
+        return None
+    try:
+        numbers = json.loads(cell, parse_int=float)  # whole numbers of any size
+    except (ValueError, RecursionError):
+        return None
+    return numbers if all(isinstance(number, float) for number in numbers) else None
+
+
+def _dim(table: TableReader, name: str) -> int:
+    type_ = table.schema.field(name).type
+    if pa.types.is_fixed_size_list(type_):
+        return max(1, int(type_.list_size))
+    return next((int(longest) for lists in _list_chunks(table, name) if (longest := _longest(lists))), 1)
+
+
+def _longest(lists: pa.ChunkedArray) -> int:
+    """Give the length of the first list that is not empty; 0 where there is none."""
+    lengths = _lengths(lists)
+    return int(lengths[lengths > 0][0]) if lengths.any() else 0
+
+
+def _lengths(lists: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Count the numbers of each list: none where it is null."""
+    lengths: NDArray[np.int64] = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
+    return lengths
+
+
+def _vectors(lists: pa.ChunkedArray, dim: int, *, name: str, first_row: int) -> Vectors:
+    lengths = _lengths(lists)
+    wrong = np.flatnonzero((lengths > 0) & (lengths != dim))
+    if len(wrong):
+        raise UsageError(
+            f"column {name!r}: row {first_row + wrong[0]:,} (counted from 0) has {lengths[wrong[0]]:,} numbers, "
+            f"and the first vector {dim:,}"
+        )
+    vectors = np.full((len(lists), dim), np.nan, np.float32)  # (n, D)
+    numbers = pc.cast(pc.list_flatten(lists), pa.float32(), safe=False)
+    vectors[lengths > 0] = numbers.to_numpy(zero_copy_only=False).reshape(-1, dim)
+    return vectors
+
+
+def _filled(chunks: Iterator[Vectors], n_rows: int) -> Vectors:
+    """Put chunks into one array, which is there once, not twice."""
+    vectors = np.empty((0, 1), np.float32)
+    start = 0
+    for chunk in chunks:
+        if not start:
+            vectors = np.empty((n_rows, chunk.shape[1]), np.float32)  # (N, D)
+        vectors[start : start + len(chunk)] = chunk
+        start += len(chunk)
+    return vectors
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
