@@ -1,1 +1,1 @@
-"""Public fakes for tests: pictures, a checkpoint, an image server. Nothing in pixvec itself needs them."""
+"""Public fakes for tests: pictures, a checkpoint, an image server. Of pixvec itself, only `parity` draws with them."""
