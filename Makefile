@@ -5,7 +5,7 @@ VENV_ALL := .venv-all
 # This release has a small CPU build where pip finds one; other releases bring gigabytes for GPUs.
 TORCH := torch==2.13.0
 
-.PHONY: help demo test test-all lint bench golden clean
+.PHONY: help demo test test-all lint docs bench golden clean
 .DEFAULT_GOAL := help
 
 help:  ## list these words
@@ -26,6 +26,10 @@ lint: $(VENV)/lint.done  ## check style, types and the floors of the house
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+docs: $(VENV)/docs.done  ## write the parts of docs/ that the code knows, and build the site in build/site
+	$(VENV)/bin/python tools/write_docs.py
+	$(VENV)/bin/mkdocs build --quiet
+
 bench: $(VENV_ALL)/bench.done  ## time pixvec side by side with what one would otherwise write
 	$(VENV_ALL)/bin/python benchmarks/forward_pass.py
 	$(VENV_ALL)/bin/python benchmarks/end_to_end.py
@@ -35,7 +39,7 @@ golden: $(VENV_ALL)/all.done  ## make the golden crops and vectors anew, from tr
 	$(VENV_ALL)/bin/python tools/make_golden_vectors.py
 
 clean:  ## remove the virtual environments and what the tools left
-	rm -rf $(VENV) $(VENV_ALL) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV_ALL) .venv-bench-peers build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/pip.done $(VENV_ALL)/pip.done: tools/make_venv.sh
 	PYTHON=$(PYTHON) sh tools/make_venv.sh $(@D)
@@ -51,6 +55,10 @@ $(VENV)/test.done: $(VENV)/pip.done pyproject.toml
 
 $(VENV)/lint.done: $(VENV)/test.done
 	$(@D)/bin/python -m pip install --quiet --group lint
+	touch $@
+
+$(VENV)/docs.done: $(VENV)/test.done
+	$(@D)/bin/python -m pip install --quiet --group docs
 	touch $@
 
 $(VENV_ALL)/all.done: $(VENV_ALL)/pip.done pyproject.toml

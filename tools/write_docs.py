@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
 
+import click
+
+from pixvec.cli import cli
 from pixvec.codes import CODES, Code
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -33,7 +36,20 @@ def _failure(code: Code) -> str:
     return f"### `{code.name}`\n\n{code.meaning} {code.advice} *{retry}.*"
 
 
-PARTS: dict[str, Callable[[], str]] = {"failures": failures}
+def commands() -> str:
+    """Every command's help, as it is printed."""
+    with click.Context(cli, info_name="pixvec") as context:
+        return "\n\n".join(_help(name, context) for name in cli.list_commands(context))
+
+
+def _help(name: str, parent: click.Context) -> str:
+    command = cli.get_command(parent, name)
+    assert command is not None, "it was listed"
+    with click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100) as context:
+        return f"## `pixvec {name}`\n\n```text\n{command.get_help(context)}\n```"
+
+
+PARTS: dict[str, Callable[[], str]] = {"commands": commands, "failures": failures}
 
 
 def rewritten(text: str) -> str:

@@ -25,8 +25,8 @@ def load(name: str) -> click.Command | None:
 def execute(arguments: list[str]) -> int:
     """Run one command and return its exit status; errors of ours become one line on stderr."""
     try:
-        with _cli.make_context("pixvec", arguments) as context:
-            return int(_cli.invoke(context) or 0)
+        with cli.make_context("pixvec", arguments) as context:
+            return int(cli.invoke(context) or 0)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.exceptions.NoArgsIsHelpError as usage:
@@ -70,5 +70,5 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="pixvec")
-def _cli() -> None:
+def cli() -> None:
     """Turn a column of image URLs into a column of CLIP vectors."""
