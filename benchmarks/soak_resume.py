@@ -115,7 +115,8 @@ class Soak:
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
+    """Read what runs have left, the logs aside: they tell the time."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".log.jsonl"))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 

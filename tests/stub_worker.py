@@ -1,7 +1,7 @@
 """A decode worker that does, where a picture's bytes ask for it, what a broken or hijacked decoder would do.
 
 Deeds stand before the picture, each as ``name:argument`` and a separator: the first is done when the picture is opened,
-the others when it is decoded.
+the others when it is decoded. With the path of a file that is not there, the first worker dies before it has started.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -79,4 +80,6 @@ def _do(deeds: list[bytes]) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        _die_once(sys.argv[1])
     main(StubCropper)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import warnings
 from collections.abc import Iterator
@@ -9,11 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import pixvec
 from pixvec.result_columns import read_provenance
@@ -70,6 +74,68 @@ def test_a_series_gives_a_series(frame: pd.DataFrame, options: dict[str, Any]) -
         vectors = pixvec.embed_images(frame["image_url"], **options)
     assert vectors.index.tolist() == [10, 20, 30, 40, 50]
     assert [vector is None for vector in vectors] == [False, False, True, True, False]
+
+
+def test_an_iterator_gives_an_iterator_that_embeds_as_it_is_read(
+    urls: list[str | None], options: dict[str, Any]
+) -> None:
+    read: list[str | None] = []
+    vectors = pixvec.embed_images((read.append(url) or url for url in urls), **options)  # type: ignore[func-returns-value]
+    assert (iter(vectors) is vectors, read) == (True, [])
+    with pytest.warns(pixvec.PixvecWarning, match="2 of 5 rows have no vector"):
+        assert [vector is None for vector in vectors] == [False, False, True, True, False]
+
+
+def test_an_iterator_may_be_endless_and_be_left(urls: list[str | None], options: dict[str, Any]) -> None:
+    vectors = pixvec.embed_images(itertools.cycle(urls), **options)
+    assert [vector is None for vector in itertools.islice(vectors, 7)] == [False, False, True, True, False] + [
+        False
+    ] * 2
+    vectors.close()
+
+
+def test_cells_may_be_paths_bytes_pillow_images_and_structs(options: dict[str, Any], tmp_path: Path) -> None:
+    body = image_bytes("PNG", seed=0)
+    (tmp_path / "a.png").write_bytes(body)
+    image = Image.open(tmp_path / "a.png")
+    cells = [body, tmp_path / "a.png", image, {"bytes": body, "path": None}]
+    embedded = pixvec.Embedder(**options).embed(cells)
+    assert embedded.errors == [None] * 4
+    assert len({vector.tobytes() for vector in embedded.vectors}) == 1
+    assert pixvec.Embedder(**options).embed([str(tmp_path / "a.png")]).errors == ["invalid_url"]
+
+
+def test_a_dataset_of_pictures_is_embedded(options: dict[str, Any]) -> None:
+    cells = [{"bytes": image_bytes(seed=0), "path": None}, {"bytes": b"no picture", "path": None}]
+    dataset = datasets.Dataset.from_dict({"image": cells}).cast_column("image", datasets.Image())
+    table = pixvec.embed_table(dataset, **options)
+    assert isinstance(table, datasets.Dataset)
+    assert table["embedding_error"][:] == [None, "not_an_image"]
+    assert len(table["embedding"][0]) == 32
+
+
+def test_a_polars_frame_gives_a_polars_frame(frame: pd.DataFrame, options: dict[str, Any]) -> None:
+    table = pixvec.embed_table(pl.from_pandas(frame), **options)
+    assert table.columns == COLUMNS
+    assert table["embedding_error"].to_list() == [None, None, "http_404", "null_input", None]
+    with pytest.warns(pixvec.PixvecWarning):
+        vectors = pixvec.embed_images(pl.from_pandas(frame)["image_url"], **options)
+    assert vectors.rename("embedding").equals(table["embedding"])
+
+
+@pytest.mark.parametrize(
+    "embed",
+    [
+        lambda frame, **options: pixvec.embed_images(frame["image_url"], **options),
+        lambda frame, **options: list(pixvec.embed_images(iter(frame["image_url"]), **options)),
+        pixvec.embed_table,
+    ],
+    ids=["column", "iterator", "table"],
+)
+def test_the_first_failure_can_be_raised(embed: Any, frame: pd.DataFrame, options: dict[str, Any]) -> None:
+    with pytest.raises(pixvec.RowError, match=r"http_404: row 2 \(counted from 0\): ") as caught:
+        embed(frame, errors="raise", **options)
+    assert caught.value.code == "http_404"
 
 
 def test_nothing_is_warned_of_when_nothing_failed(urls: list[str | None], options: dict[str, Any]) -> None:
@@ -197,7 +263,8 @@ def test_an_empty_column_gives_an_empty_column(images: Any, options: dict[str, A
         (lambda: pixvec.embed_table(pd.DataFrame({"a": ["x"]})), "none of the columns"),
         (lambda: pixvec.embed_table(pd.DataFrame({"a": [1, 2]}), column="a"), "holds neither text nor pictures"),
         (lambda: pixvec.embed_images([], timeout_s=0), "expected at least 0.001"),
-        (lambda: pixvec.embed_table({"a": ["x"]}), "pandas DataFrame or a pyarrow Table"),
+        (lambda: pixvec.embed_table({"a": ["x"]}), "pandas or polars DataFrame, a pyarrow Table"),
+        (lambda: pixvec.embed_images([], errors="ignore"), "expected one of null, raise"),  # type: ignore[arg-type]
     ],
 )
 def test_wrong_use_is_one_clear_line(call: Any, message: str, checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,9 +113,38 @@ def test_a_page_holds_the_pictures_and_runs_nothing(table: Path, pictures: Image
     assert "b" not in found.tags
 
 
-def test_a_page_under_the_guard_has_no_pictures_of_private_networks(table: Path, tmp_path: Path) -> None:
+def test_a_page_under_the_guard_has_no_pictures_of_private_networks_and_says_why(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert execute(["search", str(table), "a fir", "-k", "9", "-o", str(tmp_path / "found.html")]) == 0
     assert Page(tmp_path / "found.html").sources == []
+    assert (tmp_path / "found.html").read_text(encoding="utf-8").count(">address_blocked<") == 9
+    assert "9 of 9 pictures are not on the page: address_blocked 9" in capsys.readouterr().err
+
+
+def test_the_columns_to_show_are_those_of_json_and_the_captions_of_a_page(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = ["search", str(table), "a fir", "-k", "1", "--show", "embedding_error", "--show", "embedding_image"]
+    assert execute([*query, "--format", "json"]) == 0
+    (hit,) = json.loads(capsys.readouterr().out)
+    assert list(hit) == ["rank", "row", "similarity", "embedding_error", "embedding_image"]
+    assert execute([*query, "-o", str(tmp_path / "found.html")]) == 0
+    assert f"{hit['embedding_image']['sha256']}" in (tmp_path / "found.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("first", "second"), [("t.csv", "o.parquet"), ("t.csv", "o.csv"), ("t.parquet", "o.csv")])
+def test_what_vectors_were_made_with_goes_along_and_no_run_takes_the_table_for_its_own(
+    pictures: ImageServer, tmp_path: Path, first: str, second: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos.csv").write_text(f"image_url\n{pictures.url('/0.jpg')}\n", encoding="utf-8")
+    embed = ["embed", str(tmp_path / "photos.csv"), "--model", "demo", "--allow-private", "--quiet", "-o"]
+    output = str(tmp_path / second)
+    assert execute([*embed, str(tmp_path / first)]) == 0
+    assert execute(["dedupe", str(tmp_path / first), "-o", output]) == 0
+    assert execute(["search", output, "a fir"]) == 0
+    assert execute([*embed, output]) == WRONG_USE
+    assert "the input" in capsys.readouterr().err
 
 
 def test_duplicates_are_written_and_shown(
@@ -135,7 +164,9 @@ def test_duplicates_without_an_output_are_only_told(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert execute(["dedupe", str(table), "--threshold", "1"]) == 0
-    assert capsys.readouterr().err == "10 rows: 2 show the picture of another (groups: 1)\n"
+    assert capsys.readouterr().err == (
+        "10 rows: 2 show the picture of another (groups: 1); 9 are left with the best of each\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -161,12 +192,17 @@ def test_vectors_of_unknown_origin_are_one_line(tmp_path: Path, capsys: pytest.C
         (["search", "{t}", "x", "-k", "0"], "0 is not in the range"),
         (["search", "{t}", "x", "--show", "nope"], "--show nope"),
         (["search", "{t}", "x", "-c", "nope"], "there is no column 'nope'"),
-        (["search", "{t}", "x", "-o", "{t}"], "exists: replace it with --restart"),
+        (["search", "{t}", "x", "-o", "{t}", "--restart"], "is the input: write to another file"),
+        (["search", "{t}", "x", "-o", "x" * 300 + ".html"], "cannot be written: File name too long"),
+        (["search", "{t}", " "], "a text of the query is empty"),
         (["search", "{t}", "x", "--model", "/nope"], "/nope"),
         (["search", "nope.parquet", "x"], "there is no file nope.parquet"),
         (["dedupe", "{t}", "--threshold", "2"], "threshold=2.0"),
         (["dedupe", "{t}", "-o", "{t}"], "is the input"),
-        (["dedupe", "{t}", "--html", "{t}"], "exists: replace it with --restart"),
+        (["dedupe", "{t}", "--html", "{t}", "--restart"], "is the input: write to another file"),
+        (["dedupe", "{t}", "-o", "o.csv", "--html", "o.csv"], "o.csv and o.csv are one file"),
+        (["link", "{t}", "-o", "{t}", "--restart"], "is the input: write to another file"),
+        (["link", "{t}", "-o", "o.csv", "--attribute", "title"], "attribute is for graphs"),
         (["link", "{t}", "-o", "o.gexf", "--n-nearest", "0"], "n_nearest=0"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from pixvec.cli import execute
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 
@@ -31,14 +30,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: ImageServer)
 def run_command(line: str, server: ImageServer) -> None:
     _, command, *words = shlex.split(line, comments=True)
     flags = ["--model", "demo", "--allow-address", server.address] if command in REACHING else []
-    finished = subprocess.run(
-        [sys.executable, "-m", "pixvec", command, *words, *flags],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (finished.returncode, finished.stderr) == (0, finished.stderr)
+    assert execute([command, *words, *flags]) == 0
 
 
 def run_code(code: str, server: ImageServer) -> None:
@@ -47,7 +39,9 @@ def run_code(code: str, server: ImageServer) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pixvec.PixvecWarning")
-@pytest.mark.parametrize("page", ["tutorial.md", "format.md", "index.md"])
+@pytest.mark.parametrize(
+    "page", ["tutorial.md", "format.md", "index.md", "cache.md", "search.md", "links.md", "runs.md"]
+)
 def test_the_examples_of_a_page_run(page: str, photos: Path, server: ImageServer) -> None:
     if page == "format.md":
         run_command("pixvec embed photos.csv -o photos.parquet", server)

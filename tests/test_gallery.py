@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from pixvec.errors import RowError
 from pixvec.gallery import Shelf, Tile, make_thumbnail, render_gallery
 from pixvec.gallery.thumbnails import PictureOptions, fetch_thumbnails
 from pixvec.testing.images import draw, encode
@@ -71,14 +72,26 @@ def test_the_page_loads_nothing() -> None:
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in page
 
 
-def test_thumbnails_come_in_the_order_of_their_cells_and_none_where_there_is_no_picture(server: ImageServer) -> None:
+def test_thumbnails_come_in_the_order_of_their_cells_and_the_reason_where_there_is_no_picture(
+    server: ImageServer,
+) -> None:
     slow = server.add("/slow.png", body=encode(draw((300, 200)), "PNG"), delay_s=0.2)
     cells = [slow, None, " ", b"junk", server.url("/dead"), encode(draw((64, 64))), "ftp://a.example/a.jpg", 7]
     made = fetch_thumbnails(cells, PictureOptions(allow_private=True, isolate="never"))
-    assert [row for row, thumbnail in enumerate(made) if thumbnail] == [0, 5]
+    assert [one.code if isinstance(one, RowError) else "" for one in made] == [
+        *("", "null_input", "null_input", "not_an_image", "http_404", "", "scheme_blocked", "null_input")
+    ]
     assert made[0] != made[5]
 
 
 def test_thumbnails_are_fetched_under_the_guard(server: ImageServer) -> None:
     url = server.add("/a.png", body=encode(draw(), "PNG"))
-    assert fetch_thumbnails([url], PictureOptions(isolate="never")) == [None]
+    (made,) = fetch_thumbnails([url], PictureOptions(isolate="never"))
+    assert isinstance(made, RowError)
+    assert made.code == "address_blocked"
+
+
+def test_a_marked_tile_stands_out_and_an_empty_frame_says_why() -> None:
+    page = Elements(render_gallery("t", [Shelf("s", [Tile("c", is_marked=True, missing="http_404"), Tile("d")])]))
+    assert [attributes.get("class") for tag, attributes in page.tags if tag == "li"] == ["marked", None]
+    assert page.text.count("http_404") == page.text.count("no picture") == 1

@@ -93,7 +93,7 @@ def test_a_crop_has_the_same_bits_here_and_there(format: str, mode: str, policy:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux alone")
-def test_a_decoder_that_outgrows_its_memory_costs_its_row() -> None:
+def test_case_77_a_decoder_that_outgrows_its_memory_costs_its_row() -> None:
     with crop_maker() as crops:
         failure = failure_of(crops, doing("gorge:5000000000"))
         assert failure == "decoder_crash: the decoder outgrew its memory"
@@ -111,13 +111,13 @@ def test_a_decoder_that_outgrows_its_memory_costs_its_row() -> None:
         ("loop:", "the decoder took too much processor time"),
     ],
 )
-def test_a_decoder_that_does_not_come_back_costs_its_row(deed: str, detail: str, when: str) -> None:
+def test_case_71_and_77_a_decoder_that_does_not_come_back_costs_its_row(deed: str, detail: str, when: str) -> None:
     with crop_maker(max_decode_cpu_s=0.5) as crops:
         assert failure_of(crops, doing(deed) if when == "early" else doing(late=deed)) == f"decoder_crash: {detail}"
         assert crop_of(crops, PICTURE).shape == (16, 16, 3)
 
 
-def test_a_decoder_that_hangs_is_ended_by_the_parents_clock() -> None:
+def test_case_77_a_decoder_that_hangs_is_ended_by_the_parents_clock() -> None:
     with crop_maker(max_decode_s=2.0) as crops:
         assert failure_of(crops, doing(late="sleep:")) == "decoder_crash: the decoder took over 2 s"
         assert crop_of(crops, PICTURE).shape == (16, 16, 3)
@@ -141,7 +141,7 @@ def test_a_bug_of_ours_in_a_worker_is_a_bug_here() -> None:
         crop_of(crops, doing("err:"))
 
 
-def test_the_poison_is_found_among_many_in_flight() -> None:
+def test_case_71_the_poison_is_found_among_many_in_flight() -> None:
     pictures = [image_bytes(size=(64, 48), seed=seed) for seed in range(24)]
     bodies = [doing("segfault:", picture=body) if seed % 8 == 5 else body for seed, body in enumerate(pictures)]
     with crop_maker() as crops, ThreadPoolExecutor(4) as threads:
@@ -150,12 +150,12 @@ def test_the_poison_is_found_among_many_in_flight() -> None:
     assert failed == [5, 13, 21]
 
 
-def test_a_picture_is_tried_again_whose_worker_was_ended_by_somebody_else(tmp_path: Path) -> None:
+def test_case_77_a_picture_is_tried_again_whose_worker_was_ended_by_somebody_else(tmp_path: Path) -> None:
     with crop_maker() as crops:
         assert crop_of(crops, doing(late=f"die-once:{tmp_path / 'mark'}")).shape == (16, 16, 3)
 
 
-def test_a_worker_that_ends_while_idle_costs_nobody() -> None:
+def test_case_77_a_worker_that_ends_while_idle_costs_nobody() -> None:
     with crop_maker() as crops:
         process = int(failure_of(crops, doing("tell:process")).rpartition(" ")[2])
         os.kill(process, signal.SIGKILL)
@@ -241,6 +241,38 @@ def test_isolation_by_default_is_left_out_where_no_worker_starts(
         crops.start()
         assert [crop_of(crops, PICTURE).shape for _ in range(2)] == [(16, 16, 3)] * 2
     assert [record.getMessage().partition(",")[0] for record in caplog.records] == ["decoding in this process"]
+
+
+@pytest.mark.parametrize("isolate", ["always", "auto"])
+def test_case_77_a_worker_that_somebody_ends_before_it_has_started_is_replaced(
+    isolate: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mark = tmp_path / "mark"
+    with crop_maker(isolate=isolate, program=(*STUB, str(mark))) as crops:
+        crops.start()
+        assert failure_of(crops, doing("tell:process")) != f"corrupt_image: {os.getpid()}"
+    assert (mark.exists(), caplog.records) == (True, [])
+
+
+HOST_PROGRAM = """
+import os, sys
+sys.path[:0] = {first!r}
+import pixvec.cropping
+from pixvec.isolation.worker import Worker
+os.chdir({folder!r})
+program = "-c", "import pixvec, PIL; print(pixvec.__file__, PIL.__file__)"
+worker = Worker(b"", n_crop_bytes=0, max_s=9.0, program=program)
+print(worker._socket.makefile().readline() == f"{{pixvec.__file__}} {{sys.modules['PIL'].__file__}}\\n")
+worker.close()
+"""
+
+
+@pytest.mark.parametrize("first", [[], [""], ["a-folder-by-its-relative-name"]], ids=["none", "empty", "relative"])
+def test_a_worker_imports_nothing_from_the_folder_it_is_in(first: list[str], tmp_path: Path) -> None:
+    (tmp_path / "PIL.py").write_text("print('hostile')")
+    code = HOST_PROGRAM.format(first=first, folder=str(tmp_path))
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (said.stdout, said.stderr) == ("True\n", "")
 
 
 def test_a_worker_imports_nothing_heavy() -> None:

@@ -16,7 +16,7 @@ from pixvec.options import check_options, limit, option, options_of, takes_optio
 @dataclass(frozen=True, kw_only=True)
 class Paint:
     color: Literal["red", "blue"] = option("red", "what it looks like")
-    coats: int = option(2, "how often", minimum=1)
+    coats: int = option(2, "how often", minimum=1, maximum=9)
     glossy: bool = option(False, "whether it shines")
     note: str | None = option(None, "what to remember")
     on: tuple[str, ...] = option((), "what to paint")
@@ -59,6 +59,8 @@ def test_options_are_the_fields_with_help() -> None:
     [
         ({"color": "green"}, "color='green': expected one of red, blue"),
         ({"coats": 0}, "coats=0: expected at least 1"),
+        ({"coats": 10}, "coats=10: expected at most 9"),
+        ({"dries_s": float("nan")}, "dries_s=nan: expected at least 0.1"),
         ({"coats": "2"}, "coats='2': expected int, got str"),
         ({"coats": True}, "coats=True: expected int, got bool"),
         ({"coats": None}, "coats=None: expected int, got NoneType"),

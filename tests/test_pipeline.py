@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pixvec.checkpoint import ProcessorConfig, load
 from pixvec.model import ClipModel
-from pixvec.pipeline import embed_cells
+from pixvec.pipeline import embed_cells, embed_unordered
 from pixvec.report import Report
 from pixvec.settings import Settings
 from pixvec.testing.images import image_bytes
@@ -159,6 +159,26 @@ def test_a_bug_ends_the_call_and_names_the_row() -> None:
 def test_rows_come_before_all_cells_are_read(model: ClipModel) -> None:
     with closing(embed_cells(repeat(PICTURES[0]), model, Settings(), Report())) as rows:
         assert next(rows).vector is not None
+
+
+def test_rows_are_handed_out_as_they_are_decided(model: ClipModel) -> None:
+    with ImageServer() as server:
+        stuck = server.add_raw("/stuck", [], end="silence")
+        settings = Settings(allow_address=(server.address,))
+        with closing(embed_unordered([stuck, None, "no url"], model, settings, Report())) as rows:
+            assert {number: row.error for number, row in islice(rows, 2)} == {1: "null_input", 2: "invalid_url"}
+
+
+def test_cells_are_read_while_there_is_room(model: ClipModel) -> None:
+    n_read = 0
+
+    def cells() -> Iterator[None]:
+        nonlocal n_read
+        for n_read in range(1, 20):  # noqa: B007 (it is looked at outside)
+            yield None
+
+    for n_decided, _ in enumerate(embed_unordered(cells(), model, Settings(), Report(), is_full=lambda: True), start=1):
+        assert n_read <= n_decided + 1
 
 
 def test_an_abandoned_call_leaves_no_thread(model: ClipModel) -> None:

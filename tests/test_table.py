@@ -59,8 +59,9 @@ def test_chunks_have_the_size_asked_for_and_only_the_columns_asked_for(tmp_path:
         ({"where": pa.array([URL] * 4 + ["no"] + [None, ""] * 9, pa.large_string())}, "where"),
         ({"where": [URL] * 1_000 + ["no"] * 9_000}, "where"),
         ({"where": [None] * 5_000 + [URL]}, "where"),
+        ({"id": ["x"], "picture": [{"bytes": b"", "path": "a.png"}]}, "picture"),
     ],
-    ids=["the only one", "the usual name", "dictionary", "80 %", "first 1,000 cells", "late cells"],
+    ids=["the only one", "the usual name", "dictionary", "80 %", "first 1,000 cells", "late cells", "pictures"],
 )
 def test_the_column_of_urls_is_found(columns: dict[str, object], expected: str) -> None:
     assert find(columns) == expected
@@ -99,15 +100,16 @@ def test_repeated_names_are_an_error_only_where_they_matter() -> None:
     ("name", "message"),
     [
         ("missing.csv", "there is no file"),
-        ("", "is a folder"),
-        ("a.txt", r"\.csv, \.parquet"),
+        ("", "files of several kinds, a.csv and a.parquet"),
+        ("no*.csv", r"no file matches .*no\*\.csv"),
+        ("a.txt", r"no ending that says what it is: \.parquet"),
         ("a.parquet", "Parquet"),
     ],
-    ids=["missing", "folder", "ending", "not Parquet"],
+    ids=["missing", "folder", "pattern", "ending", "not Parquet"],
 )
 def test_an_input_that_cannot_be_read_is_a_usage_error(tmp_path: Path, name: str, message: str) -> None:
-    (tmp_path / "a.txt").write_text("url\n")
-    (tmp_path / "a.parquet").write_text("url\n")
+    for ending in ("txt", "csv", "parquet"):
+        (tmp_path / f"a.{ending}").write_text("url\n")
     with pytest.raises(UsageError, match=message):
         open_table(tmp_path / name)
 
@@ -117,7 +119,7 @@ def test_an_input_that_cannot_be_read_is_a_usage_error(tmp_path: Path, name: str
     [
         ("in.csv", "is the input"),
         ("link.csv", "is the input"),
-        ("out.xlsx", r"\.csv, \.parquet"),
+        ("out.xlsx", r"no ending that says what it is: \.parquet"),
         ("missing/out.csv", "there is no folder"),
         ("folder.csv", "is a folder"),
     ],

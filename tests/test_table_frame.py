@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import datasets
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -45,14 +50,31 @@ def test_a_pyarrow_table_gets_the_arrow_columns() -> None:
     assert out.schema.field("embedding").metadata == RESULTS.schema.field("embedding").metadata
 
 
-@pytest.mark.parametrize("make", [pd.DataFrame, pa.table], ids=["pandas", "pyarrow"])
-def test_dropped_columns_make_room_for_new_ones(make: type) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [pd.DataFrame, pa.table, pl.DataFrame, datasets.Dataset.from_dict],
+    ids=["pandas", "pyarrow", "polars", "datasets"],
+)
+def test_dropped_columns_make_room_for_new_ones(make: Callable[[object], object]) -> None:
     frame = open_frame(make({"embedding": [1, 2], "url": URLS}))
-    out = frame.with_results(RESULTS, dropped=["embedding"])
-    assert list(out.columns if isinstance(out, pd.DataFrame) else out.column_names) == [  # type: ignore[attr-defined]
+    out: Any = frame.with_results(RESULTS, dropped=["embedding"])
+    assert list(out.columns if hasattr(out, "columns") and make is not pa.table else out.column_names) == [
         "url",
         *RESULTS.column_names,
     ]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pl.DataFrame({"n": [1, 2], "where": URLS}),
+        pl.DataFrame({"n": [None, None], "where": pl.Series(URLS, dtype=pl.Categorical)}),
+        datasets.Dataset.from_dict({"n": [1, 2], "where": URLS}),
+    ],
+    ids=["polars", "polars categories", "datasets"],
+)
+def test_the_column_of_urls_is_found(frame: object) -> None:
+    assert find_url_column(open_frame(frame), looks_like_url=looks_like_url) == "where"
 
 
 @pytest.mark.parametrize("dtype", [object, "string", "category"])
@@ -69,10 +91,47 @@ def test_columns_go_by_name_whatever_their_labels_are() -> None:
     assert column.iloc[0] == URLS[0]
 
 
-def test_a_pyarrow_column_comes_as_a_list() -> None:
-    assert open_frame(pa.table({"url": pa.array(URLS).dictionary_encode()})).column("url") == URLS
+def test_a_polars_frame_gets_an_array_and_keeps_its_columns() -> None:
+    frame = pl.DataFrame({"url": URLS, "o": pl.Series([{1}, 2], dtype=pl.Object), "n": [1, 2]})
+    out = open_frame(frame).with_results(RESULTS)
+    assert isinstance(out, pl.DataFrame)
+    assert out.schema["embedding"] == pl.Array(pl.Float32, 2)
+    assert out["embedding"].to_list() == [[1.0, 0.0], None]
+    assert out["embedding_error"].to_list() == [None, "timeout"]
+    assert out["embedding_image"].struct.field("format").to_list() == ["GIF", None]
+    assert out["o"].to_list() == [{1}, 2]
 
 
-def test_anything_else_is_no_table() -> None:
-    with pytest.raises(UsageError, match="not dict"):
-        open_frame({"url": URLS})
+def test_a_dataset_gets_lists_and_keeps_its_features() -> None:
+    features = datasets.Features({"url": datasets.Value("string"), "kind": datasets.ClassLabel(names=["a", "b"])})
+    dataset = datasets.Dataset.from_dict({"url": URLS, "kind": [1, 0]}, features=features).select([1, 0])
+    out = open_frame(dataset).with_results(RESULTS)
+    assert isinstance(out, datasets.Dataset)
+    assert out.features["kind"] == features["kind"]
+    assert [out[0]["url"], out[0]["kind"], out[0]["embedding"]] == [None, 0, [1.0, 0.0]]
+    assert out[1]["embedding_error"] == "timeout"
+
+
+def test_whatever_gives_a_stream_of_rows_becomes_an_arrow_table() -> None:
+    class Rows:
+        def __arrow_c_stream__(self, schema: object = None) -> object:
+            return pa.table({"url": URLS}).__arrow_c_stream__(schema)
+
+    out = open_frame(Rows()).with_results(RESULTS)
+    assert isinstance(out, pa.Table)
+    assert out.column_names == ["url", *RESULTS.column_names]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"url": URLS}, "not dict"),
+        (pa.chunked_array([URLS]), "not ChunkedArray"),
+        (pd.Series(URLS), "not Series"),
+        (pl.DataFrame({"url": URLS}).lazy(), "not LazyFrame; collect it first"),
+    ],
+    ids=["dict", "pyarrow column", "pandas column", "lazy frame"],
+)
+def test_anything_else_is_no_table(table: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        open_frame(table)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pixvec.errors import UsageError
 from pixvec.result_columns import ResultOptions, read_provenance, result_schema, result_table
 from pixvec.table import create_table, open_table
-from pixvec.table.parquet import ROW_GROUP_ROWS
+from pixvec.table.row_groups import ROW_GROUP_ROWS
 from pixvec.values import Row
 
 RESULTS = result_schema(2, ResultOptions(), provenance={"model": "demo"})

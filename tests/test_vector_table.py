@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixvec.errors import UsageError
+from pixvec.provenance import provenance_path
 from pixvec.result_columns import PROVENANCE_KEY
 from pixvec.table import TableReader, open_frame, open_table
-from pixvec.vector_table import find_vector_column, read_vector_column, vector_chunks
+from pixvec.vector_table import (
+    find_vector_column,
+    provenance_beside,
+    read_vector_column,
+    vector_chunks,
+    vector_provenance,
+)
 
 NAN = float("nan")
+Facts: TypeAlias = dict[str, Any]
 ROWS = [[1.0, 2.0], None, [0.5, -0.25]]
 FIXED, LISTS = pa.list_(pa.float32(), 2), pa.list_(pa.float64())
 
@@ -126,6 +136,33 @@ def test_provenance_is_read_from_the_field(tmp_path: Path) -> None:
     pq.write_table(pa.table([pa.array(ROWS, FIXED)], schema=pa.schema([field])), tmp_path / "t.parquet")
     table = open_table(tmp_path / "t.parquet")
     assert read_vector_column(table, "v", path=None).provenance == {"model": "demo"}
+
+
+def test_of_several_columns_it_is_the_one_that_says_what_it_was_made_with() -> None:
+    known = pa.field("b", LISTS, metadata={PROVENANCE_KEY: json.dumps({"model": "demo"})})
+    schema = pa.schema([pa.field("a", LISTS), known])
+    assert find_vector_column(open_frame(pa.table([pa.array(ROWS, LISTS)] * 2, schema=schema))) == "b"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"output_column": "v", "model": "demo"}, {"model": "demo", "columns": {"v": {"model": "demo"}}}],
+    ids=["of one column", "of columns by name"],
+)
+def test_what_a_file_beside_the_table_says_holds_for_the_column_it_names(tmp_path: Path, facts: Facts) -> None:
+    table = csv_of(tmp_path, 'v,w\n"[1,2]","[3,4]"\n')
+    path = tmp_path / "t.csv"
+    told = {**facts, "table_sha256": sha256(path.read_bytes()).hexdigest()}
+    provenance_path(path).write_text(json.dumps(told), encoding="utf-8")
+    (v, w) = (vector_provenance(table, name, path=path) for name in ("v", "w"))
+    assert (v is not None and v["model"], w) == ("demo", None)
+
+
+@pytest.mark.parametrize("told", ["no json", "[1]", '{"table_sha256": "of another"}'])
+def test_a_file_beside_the_table_that_is_not_its_own_says_nothing(tmp_path: Path, told: str) -> None:
+    csv_of(tmp_path, 'v\n"[1,2]"\n')
+    provenance_path(tmp_path / "t.csv").write_text(told, encoding="utf-8")
+    assert provenance_beside(tmp_path / "t.csv") == {}
 
 
 @pytest.mark.parametrize("said", ["no json", "[1]"])

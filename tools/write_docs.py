@@ -16,6 +16,7 @@ import click
 
 from pixvec.cli import cli
 from pixvec.codes import CODES, Code
+from pixvec.recipe import STEPS, describe
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -49,7 +50,12 @@ def _help(name: str, parent: click.Context) -> str:
         return f"## `pixvec {name}`\n\n```text\n{command.get_help(context)}\n```"
 
 
-PARTS: dict[str, Callable[[], str]] = {"commands": commands, "failures": failures}
+def steps() -> str:
+    """Every step of recipes, as `pixvec steps NAME` explains it."""
+    return "\n\n".join(f"### {step.name}\n\n```\n{describe(step)}\n```" for step in STEPS.values())
+
+
+PARTS: dict[str, Callable[[], str]] = {"commands": commands, "failures": failures, "steps": steps}
 
 
 def rewritten(text: str) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Generator, Iterable, Iterator, Sized
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
-from pixvec.columns import Column, open_column
-from pixvec.errors import PixvecWarning, UsageError
+from pixvec.columns import image_cell, open_column
+from pixvec.errors import PixvecWarning, RowError, UsageError
 from pixvec.fetch import looks_like_url
 from pixvec.model import ClipModel
 from pixvec.options import limit, takes_options
@@ -22,7 +24,7 @@ from pixvec.result_columns import replaced_columns, result_schema, result_table
 from pixvec.run import FileOptions, StrPath, TableOptions, run_file
 from pixvec.settings import Settings
 from pixvec.table import find_url_column, open_frame
-from pixvec.values import ImageFacts, Row, Vectors
+from pixvec.values import ImageFacts, Row, Vector, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +84,19 @@ class Embedder(Settings):
         return self._model.dim
 
     def embed(self, images: object, *, progress: bool | OnProgress | None = None) -> Embeddings:
-        """Embed a column: a list, a NumPy array or a pandas Series of URLs.
+        """Embed a column of images.
 
         Parameters
         ----------
         images
-            The column, N cells.
+            The column, N cells, of any family that `embed_images` takes; an iterator is read to its end.
         progress
             True for a bar, False for none, None for a bar where a person watches; or a function, called with the
             report about five times a second.
         """
-        rows, report = _embed_rows(open_column(images), self._model, self, progress)
+        column = open_column(list(images) if isinstance(images, Iterator) else images)
+        report = Report()
+        rows = list(_rows(column, self._model, self, report, progress))
         return Embeddings(
             vectors=_vectors(rows, self.dim),
             errors=[row.error for row in rows],
@@ -140,6 +144,7 @@ class ColumnOptions(Settings):
     """How a column in memory is embedded."""
 
     progress: bool | OnProgress | None = None
+    errors: Literal["null", "raise"] = limit("null")
     data_urls: bool = limit(True, minimum=0)
 
 
@@ -155,16 +160,20 @@ def embed_images(images: object, options: ColumnOptions) -> Any:
     Parameters
     ----------
     images
-        A list, a one-dimensional NumPy array or a pandas Series of N URLs. Cells may also be the bytes of a picture,
-        or null.
+        N cells: a list, a tuple, an iterator, a one-dimensional NumPy array, a pandas or polars Series, a pyarrow
+        array or a column of `datasets`. A cell is the text of a URL, the bytes of a picture, a `pathlib.Path`, a
+        `PIL.Image.Image`, the struct ``{"bytes": …, "path": …}``, or null.
     **options
-        The fields of `Settings`, and ``progress`` as in `Embedder.embed`.
+        The fields of `Settings`; ``progress`` as in `Embedder.embed`; ``errors="raise"`` raises the error of the
+        first row that has no vector.
 
     Returns
     -------
-    list, numpy.ndarray or pandas.Series
-        For a list, float32 arrays (D,) and None where a row has no vector; for an array, (N, D) float32 with NaN
-        rows; for a Series, an object Series of float32 arrays and None with the same index.
+    list, iterator, numpy.ndarray, pandas.Series, polars.Series or pyarrow array
+        For a list, a tuple or a column of `datasets`, a list of float32 arrays (D,), None where a row has no vector;
+        for an iterator, an iterator of them, which embeds as it is read; for a NumPy array, (N, D) float32 with NaN
+        rows; for pandas, an object Series of float32 arrays and None with the same index; for polars,
+        ``Array(Float32, D)``; for pyarrow, ``FixedSizeList<float32>[D]``.
 
     Raises
     ------
@@ -172,22 +181,32 @@ def embed_images(images: object, options: ColumnOptions) -> Any:
         When `images` is no column, or an option has a value that it cannot take.
     ModelError
         When the model cannot be found or read.
+    RowError
+        With ``errors="raise"``, when a row has no vector.
 
     Warns
     -----
     PixvecWarning
         Once, when rows have no vector: counts the reasons.
     """
+    if isinstance(images, Iterator):
+        return _embed_lazily(images, options)
     column = open_column(images)
     model = ClipModel.load(options)
-    rows, report = _embed_rows(column, model, options, options.progress)
-    if report.n_failed:
-        reasons = most_common(report.failures)
-        message = (
-            f"{report.n_failed:,} of {report.n_rows:,} rows have no vector ({reasons}); embed_table says why for each"
-        )
-        warnings.warn(message, PixvecWarning, stacklevel=3)
+    report = Report()
+    rows = list(_raising(_rows(column, model, options, report, options.progress), options))
+    _warn_of_failures(report, stacklevel=4)
     return column.wrap(_vectors(rows, model.dim), np.array([row.vector is None for row in rows], dtype=bool))
+
+
+def _embed_lazily(images: Iterator[object], options: ColumnOptions) -> Iterator[Vector | None]:
+    """Embed images as they come; nothing begins before the first vector is asked for."""
+    report = Report()
+    rows = _rows(map(image_cell, images), ClipModel.load(options), options, report, options.progress)
+    with closing(_raising(rows, options)) as decided:
+        for row in decided:
+            yield row.vector
+    _warn_of_failures(report, stacklevel=3)
 
 
 @takes_options(FrameOptions)
@@ -197,14 +216,15 @@ def embed_table(table: object, options: FrameOptions) -> Any:
     Parameters
     ----------
     table
-        A pandas DataFrame or a pyarrow Table.
+        A pandas or polars DataFrame, a pyarrow Table, a Dataset of `datasets`, or anything that gives itself as a
+        stream of Arrow's, as DuckDB's relations do.
     **options
         The fields of `TableOptions`: ``column`` (found by its cells when not given), ``output_column``,
-        ``replace_column``, ``image_info`` and those of `Settings`; and ``progress`` as in `Embedder.embed`.
+        ``replace_column``, ``image_info`` and those of `Settings`; ``progress`` and ``errors`` as in `embed_images`.
 
     Returns
     -------
-    pandas.DataFrame or pyarrow.Table
+    pandas.DataFrame, polars.DataFrame, datasets.Dataset or pyarrow.Table
         The table with the columns ``embedding``, ``embedding_error``, ``embedding_detail`` and ``embedding_image``.
 
     Raises
@@ -218,7 +238,7 @@ def embed_table(table: object, options: FrameOptions) -> Any:
     column = find_url_column(frame, options.column, looks_like_url=looks_like_url)
     dropped = replaced_columns(frame.schema.names, options)
     model = ClipModel.load(options)
-    rows, _ = _embed_rows(open_column(frame.column(column)), model, options, options.progress)
+    rows = list(_raising(_rows(open_column(frame.column(column)), model, options, Report(), options.progress), options))
     schema = result_schema(model.dim, options, provenance=provenance(model, options))
     return frame.with_results(result_table(rows, schema), dropped=dropped)
 
@@ -254,13 +274,32 @@ def embed_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
     return run_file(input, output, options)
 
 
-def _embed_rows(
-    column: Column, model: ClipModel, settings: Settings, progress: bool | OnProgress | None
-) -> tuple[list[Row], Report]:
-    report = Report()
-    with telling_progress(progress, len(column.cells)) as on_progress:
-        rows = list(embed_cells(column.cells, model, settings, report, on_progress))
-    return rows, report.end()
+def _rows(
+    cells: Iterable[object], model: ClipModel, settings: Settings, report: Report, progress: bool | OnProgress | None
+) -> Generator[Row, None, None]:
+    """Take cells to their rows; the report ends with them."""
+    n_rows = len(cells) if isinstance(cells, Sized) else None
+    with (
+        telling_progress(progress, n_rows) as on_progress,
+        closing(embed_cells(cells, model, settings, report, on_progress)) as rows,
+    ):
+        yield from rows
+    report.end()
+
+
+def _raising(rows: Generator[Row, None, None], options: ColumnOptions) -> Generator[Row, None, None]:
+    """Raise the error of the first row without a vector, where that was asked for."""
+    with closing(rows):
+        for number, row in enumerate(rows):
+            if row.error and options.errors == "raise":
+                raise RowError(row.error, f"row {number:,} (counted from 0): {row.detail}")
+            yield row
+
+
+def _warn_of_failures(report: Report, *, stacklevel: int) -> None:
+    if report.n_failed:
+        counts = f"{report.n_failed:,} of {report.n_rows:,} rows have no vector ({most_common(report.failures)})"
+        warnings.warn(f"{counts}; embed_table says why for each", PixvecWarning, stacklevel=stacklevel)
 
 
 def _vectors(rows: list[Row], dim: int) -> Vectors:

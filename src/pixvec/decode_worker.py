@@ -148,8 +148,7 @@ def _read(requests: BinaryIO, kind: bytes) -> bytes:
 
 
 def _write(answers: BinaryIO, kind: bytes, payload: bytes = b"") -> None:
-    answers.write(HEAD.pack(kind, len(payload)))
-    answers.write(payload)
+    answers.write(HEAD.pack(kind, len(payload)) + payload)
     answers.flush()
 
 

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pixvec.errors import UsageError
 from pixvec.link import LinkOptions, link_vectors
 from pixvec.options import check_options, option, takes_options
 from pixvec.output_file import check_new_columns
@@ -48,14 +47,14 @@ class DuplicateOptions:
         For a value that an option cannot take.
     """
 
-    threshold: float = option(0.97, "rows whose vectors have at least this cosine show the same picture", minimum=-1)
+    threshold: float = option(
+        0.97, "rows whose vectors have at least this cosine show the same picture", minimum=-1, maximum=1
+    )
     vectors: str | None = option(None, "the column of vectors; found by its cells when not given")
     replace_column: bool = option(False, "drop columns of these names that the table already has, instead of stopping")
 
     def __post_init__(self) -> None:
         check_options(self)
-        if not self.threshold <= 1:
-            raise UsageError(f"threshold={self.threshold!r}: expected at most 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,11 @@ class Duplicates:
     def __str__(self) -> str:
         n_rows, n_grouped = len(self.group), int((self.group >= 0).sum())
         found = "" if self.recall is None else f"; {self.recall:.1%} of the links were found, measured on a sample"
-        return f"{n_rows:,} rows: {n_grouped:,} show the picture of another (groups: {len(self.groups()):,}){found}"
+        n_left = int(self.is_best.sum())
+        return (
+            f"{n_rows:,} rows: {n_grouped:,} show the picture of another (groups: {len(self.groups()):,}); "
+            f"{n_left:,} are left with the best of each{found}"
+        )
 
 
 @takes_options(DuplicateOptions)

@@ -37,6 +37,7 @@ __all__ = [
     "Program",
     "compile_graph",
     "compile_outputs",
+    "computed_by",
     "constant",
     "heed",
     "ops",
@@ -77,6 +78,12 @@ def resolve_precision(wanted: Literal["auto", "bf16", "fp32"]) -> Precision:
     if wanted == "bf16" and not has_bf16:
         raise UsageError("precision bf16: this processor does not compute in it; take auto or fp32")
     return "bf16" if has_bf16 else "fp32"
+
+
+def computed_by() -> str:
+    """Name what decides the bits of a result beside its graph: the engine's version and the kind of processor."""
+    kind = [_core().get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    return f"OpenVINO {ov.get_version()} on {kind}"
 
 
 def constant(values: NDArray[Any]) -> Node:

@@ -37,18 +37,20 @@ Options_co = TypeVar("Options_co", covariant=True)
 Result = TypeVar("Result")
 
 
-def option(default: Any, help: str, *, minimum: float | None = None, secret: bool = False) -> Any:
+def option(
+    default: Any, help: str, *, minimum: float | None = None, maximum: float | None = None, secret: bool = False
+) -> Any:
     """Make a dataclass field that users may set, with the line of help that the command line prints for it.
 
     What a secret one holds is never shown.
     """
-    metadata = {"help": help, "minimum": minimum, "secret": secret}
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "secret": secret}
     return dataclasses.field(default=default, repr=not secret, metadata=metadata)
 
 
 def limit(default: Any, *, minimum: float = 1) -> Any:
     """Make a dataclass field that only callers in Python may set."""
-    return dataclasses.field(default=default, metadata={"help": None, "minimum": minimum})
+    return dataclasses.field(default=default, metadata={"help": None, "minimum": minimum, "maximum": None})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Option:
     default: Any
     help: str | None
     minimum: float | None
+    maximum: float | None
     secret: bool = False
 
     @property
@@ -97,7 +100,7 @@ def check_options(options: Any) -> None:
     Raises
     ------
     UsageError
-        For a word that is not among the choices, a number below the minimum, or a value of another type.
+        For a word that is not among the choices, a number out of its range, or a value of another type.
     """
     for known in _fields_of(type(options)):
         value = getattr(options, known.name)
@@ -128,7 +131,9 @@ def _check(known: Option, value: Any) -> None:
         expected = " or ".join(kind.__name__ for kind in kinds)
         shown = "…" if known.secret else repr(value)
         raise UsageError(f"{known.name}={shown}: expected {expected}, got {type(value).__name__}")
-    if known.minimum is not None and value < known.minimum:
+    if known.maximum is not None and not value <= known.maximum:  # nor is NaN
+        raise UsageError(f"{known.name}={value!r}: expected at most {known.maximum}")
+    if known.minimum is not None and not value >= known.minimum:
         raise UsageError(f"{known.name}={value!r}: expected at least {known.minimum}")
 
 

@@ -5,19 +5,26 @@ A table with more columns, or anything else that somebody writes to the path tha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 
 from pixvec.errors import RunError, UsageError
+from pixvec.result_columns import PROVENANCE_KEY, read_provenance
 from pixvec.run.output import put_table
 from pixvec.run.work_folder import put, work_folder
-from pixvec.table import Chunk, TableReader, create_table, reporting_write_errors
+from pixvec.table import Chunk, TableReader, create_table, keeps_metadata, open_frame, reporting_write_errors
 
 CHUNK_ROWS: Final = 512
+
+Facts: TypeAlias = Mapping[str, Any]
+"""What the vectors of a column were made with."""
+_OF_A_RUN: Final = ("input_sha256", "limit", "table_sha256")
 
 
 @contextmanager
@@ -59,7 +66,7 @@ def write_with_columns(
     *,
     restart: bool,
     dropped: Collection[str] = (),
-    facts: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Facts] = MappingProxyType({}),
 ) -> None:
     """Write a table, its rows as they are, with more columns at its end.
 
@@ -74,7 +81,7 @@ def write_with_columns(
     dropped
         Columns of the source that are left out.
     facts
-        What the vectors of the source were made with, for formats that cannot hold it.
+        What columns of vectors of the source were made with, by name, where its schema does not say it.
 
     Raises
     ------
@@ -94,17 +101,51 @@ def put_with_columns(
     *,
     unfinished: Path,
     dropped: Collection[str] = (),
-    facts: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Facts] = MappingProxyType({}),
 ) -> None:
     """Do as `write_with_columns`, where `unfinished` is the path that `reserved` gave for the output."""
-    with create_table(unfinished, source, added.schema, ending=output.suffix, dropped=dropped) as writer:
+    told = {**facts, **_said(source.schema)}
+    kept = {name: _of_no_run(said) for name, said in told.items() if name not in dropped}
+    stating = _restated(source.schema, kept) if keeps_metadata(output) else source
+    with create_table(unfinished, stating, added.schema, ending=output.name, dropped=dropped) as writer:
         for chunk, results in _side_by_side(source, added):
             writer.write(chunk, results)
-    if facts:
-        put_table(unfinished, output.resolve(), facts, output=output)
+    if known := kept | _said(added.schema):
+        put_table(unfinished, output.resolve(), _joined(known), output=output)
     else:
         with reporting_write_errors(output):
             put(unfinished, output.resolve())
+
+
+def _said(schema: pa.Schema) -> dict[str, Facts]:
+    """Read what columns say that they were made with, by name."""
+    said: dict[str, Facts] = {}
+    for name in schema.names:
+        with suppress(ValueError):  # under our key, and not ours
+            if schema.names.count(name) == 1 and isinstance(facts := read_provenance(schema, name), dict):
+                said[name] = facts
+    return said
+
+
+def _restated(schema: pa.Schema, facts: Mapping[str, Facts]) -> TableReader:
+    """Let columns say what they were made with, whatever they said before."""
+    for name, known in facts.items():
+        place = schema.get_field_index(name)
+        metadata = {**(schema.field(place).metadata or {}), PROVENANCE_KEY: json.dumps(known, sort_keys=True)}
+        schema = schema.set(place, schema.field(place).with_metadata(metadata))
+    return open_frame(schema.empty_table())
+
+
+def _joined(facts: Mapping[str, Facts]) -> dict[str, Any]:
+    """Say what holds for all columns of vectors, and for each of them all that is known."""
+    first = next(iter(facts.values()))
+    shared = {key: value for key, value in first.items() if all(said.get(key) == value for said in facts.values())}
+    return {**shared, "columns": dict(facts)}
+
+
+def _of_no_run(facts: Facts) -> dict[str, Any]:
+    """Leave out what only the output of an embedding run may say: that it is finished, and of which input."""
+    return {name: fact for name, fact in facts.items() if name not in _OF_A_RUN}
 
 
 def _side_by_side(source: TableReader, added: pa.Table) -> Iterator[tuple[Chunk, pa.Table]]:
@@ -120,8 +161,10 @@ def _side_by_side(source: TableReader, added: pa.Table) -> Iterator[tuple[Chunk,
         raise RunError("the table has other rows than when it was read first: it changed meanwhile")
 
 
-def check_new_columns(existing: Collection[str], new: Collection[str], *, replace: bool) -> list[str]:
-    """Name the columns that new ones take the place of.
+def check_new_columns(
+    existing: Collection[str], new: Collection[str], *, replace: bool, rename: str | None = None
+) -> list[str]:
+    """Name the columns that new ones take the place of; `rename` is the option that gives them other names.
 
     Raises
     ------
@@ -130,21 +173,49 @@ def check_new_columns(existing: Collection[str], new: Collection[str], *, replac
     """
     clashes = [name for name in existing if name in new]
     if clashes and not replace:
-        raise UsageError(f"the table already has {', '.join(map(repr, clashes))}: replace with --replace-column")
+        ways_on = "replace with --replace-column" + (f", or choose other names with {rename}" if rename else "")
+        raise UsageError(f"the table already has {', '.join(map(repr, clashes))}: {ways_on}")
     return clashes
 
 
-def check_place(output: Path, *, restart: bool) -> None:
+def check_place(output: Path, *, restart: bool, inputs: Collection[Path] = ()) -> None:
     """Check, before any work, that a file can be written there.
 
     Raises
     ------
     UsageError
-        When there is no such folder, or something there already that `restart` does not replace.
+        When there is no such folder, or something there already that `restart` does not replace, or that is read.
     """
+    try:
+        problem = _problem(output, restart=restart, inputs=inputs)
+    except OSError as error:  # a name too long, a loop of links
+        problem = f"{output} cannot be written: {error.strerror}"
+    if problem:
+        raise UsageError(problem)
+
+
+def check_places(outputs: Collection[Path], *, restart: bool, inputs: Collection[Path] = ()) -> None:
+    """Check each of several outputs, and that no two of them are one file.
+
+    Raises
+    ------
+    UsageError
+        As `check_place` has it.
+    """
+    for output in outputs:
+        check_place(output, restart=restart, inputs=inputs)
+    if len({output.resolve() for output in outputs}) < len(outputs):
+        raise UsageError(f"{' and '.join(map(str, outputs))} are one file: give each output its own")
+
+
+def _problem(output: Path, *, restart: bool, inputs: Collection[Path]) -> str | None:
+    """Say what keeps a file from being written, if anything does."""
     if not output.parent.is_dir():
-        raise UsageError(f"there is no folder {output.parent} to write {output.name} in")
+        return f"there is no folder {output.parent} to write {output.name} in"
     if output.is_dir():
-        raise UsageError(f"{output} is a folder: give the name of a file in it")
-    if output.exists() and not restart:
-        raise UsageError(f"{output} exists: replace it with --restart (restart=True), or write to another file")
+        return f"{output} is a folder: give the name of a file in it"
+    if not output.exists():
+        return None
+    if any(path.exists() and output.samefile(path) for path in inputs):
+        return f"{output} is the input: write to another file"
+    return None if restart else f"{output} exists: replace it with --restart (restart=True), or write to another file"

@@ -1,9 +1,9 @@
-"""Cells to rows, in order, bounded: the only file that joins the stages.
+"""Cells to rows, bounded: the only file that joins the stages.
 
 `_Road.embed` takes one cell to its row: fetch -> decode -> crop -> model -> row. Each cell's road is a coroutine of one
-event loop, so every row goes as fast as it can; what waits for a slow neighbour is a vector or a reason. Order is
-restored where rows are handed out, in `embed_cells`. Stages raise; here, and only here, a row's error becomes data.
-Whatever else is raised is a bug, and ends the call.
+event loop, so every row goes as fast as it can; what waits for a slow neighbour is a vector or a reason. Rows are
+handed out as they are decided, in `embed_unordered`; `embed_cells` restores their order. Stages raise; here, and only
+here, a row's error becomes data. Whatever else is raised is a bug, and ends the call.
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ import logging
 import os
 import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Generator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePath
+from queue import Empty, SimpleQueue
 from typing import Self
 
 from pixvec.batcher import Batcher
+from pixvec.cache import RowCache
 from pixvec.errors import FetchError, ImageError, RowError
-from pixvec.fetch import URL, Fetcher, LocalFile, is_data_url, read_data_url, redacted
+from pixvec.fetch import URL, Fetched, Fetcher, LocalFile, is_data_url, read_data_url, redacted
 from pixvec.isolation import CropMaker
 from pixvec.loop_thread import LoopThread
 from pixvec.model import ClipModel
 from pixvec.preprocess import min_side
+from pixvec.provenance import made_with
 from pixvec.report import OnProgress, Report
 from pixvec.settings import Settings, resolve_decode
 from pixvec.single_flight import SingleFlight
@@ -55,14 +58,41 @@ def embed_cells(
     *,
     keep_going: bool = False,
 ) -> Generator[Row, None, None]:
-    """Take every cell to its row, and hand the rows out in the order of the cells.
+    """Take every cell to its row, and hand the rows out in the order of the cells; else as `embed_unordered`."""
+    with closing(embed_unordered(cells, model, settings, report, on_progress, keep_going=keep_going)) as decided:
+        yield from in_order(decided)
+
+
+def in_order(decided: Iterable[tuple[int, Row]]) -> Iterator[Row]:
+    """Hand rows out by their numbers, each as soon as all before it are there."""
+    early: dict[int, Row] = {}
+    n_out = 0
+    for number, row in decided:
+        early[number] = row
+        while n_out in early:
+            yield early.pop(n_out)
+            n_out += 1
+
+
+def embed_unordered(
+    cells: Iterable[object],
+    model: ClipModel,
+    settings: Settings,
+    report: Report,
+    on_progress: OnProgress | None = None,
+    *,
+    keep_going: bool = False,
+    is_full: Callable[[], bool] = lambda: False,
+) -> Generator[tuple[int, Row], None, None]:
+    """Take every cell to its row, and hand the rows out as they are decided, each with its cell's number from 0.
 
     Closing the generator ends what is under way.
 
     Parameters
     ----------
     cells
-        URL texts, bytes of pictures, None; read in the caller's thread, at most `WAITING_ROWS` ahead of the rows.
+        URL texts, bytes of pictures, None; read in the caller's thread, at most `WAITING_ROWS` ahead of the first row
+        that is undecided.
     model, settings
         What embeds, and how rows are decided.
     report
@@ -71,28 +101,24 @@ def embed_cells(
         Called with `report`, in the caller's thread, at each row and five times a second while one is waited for.
     keep_going
         Make a bug of ours its row's reason, ``internal_error``, and go on.
+    is_full
+        Tells that the caller has no room for more cells until a row under way is decided.
 
     Raises
     ------
     Exception
-        A bug of ours, with a note that names the row, its cell and the stage.
+        A bug of ours, in its turn: after all rows before it; with a note that names the row, its cell and the stage.
     """
     with LoopThread(_Road(model, settings, report, keep_going=keep_going).open()) as loop:
-        under_way: deque[_UnderWay] = deque()
-        n_bytes = 0
+        window = _Window(partial(on_progress, report) if on_progress else None)
         for number, cell in enumerate(cells):
-            under_way.append(_UnderWay(number, cell, loop.submit(loop.resource.embed(cell))))
-            n_bytes += under_way[-1].n_bytes
+            window.add(_UnderWay(number, cell, loop.submit(loop.resource.embed(cell))))
             if number % _BREATH_ROWS == 0 and number - report.n_new > _EAGER_ROWS:
-                concurrent.futures.wait([under_way[0].row], timeout=_BREATH_S)
-            while under_way and (
-                under_way[0].row.done() or len(under_way) == WAITING_ROWS or n_bytes > WAITING_CELL_BYTES
-            ):
-                first = under_way.popleft()
-                n_bytes -= first.n_bytes
-                yield first.wait(report, on_progress)
-        while under_way:
-            yield under_way.popleft().wait(report, on_progress)
+                window.wait(_BREATH_S)
+            while window.has_decided or (window and (window.is_full or is_full())):
+                yield from window.take()
+        while window:
+            yield from window.take()
     if on_progress:
         on_progress(report)
 
@@ -100,23 +126,72 @@ def embed_cells(
 class _UnderWay:
     """A cell on its road."""
 
-    __slots__ = ("n_bytes", "name", "row")
+    __slots__ = ("bug", "is_decided", "n_bytes", "name", "number", "row")
 
     def __init__(self, number: int, cell: object, row: concurrent.futures.Future[Row]) -> None:
+        self.number = number
         self.name = f"row {number}, {_redacted(cell)}"
         self.n_bytes = len(cell) if isinstance(cell, bytes | str) else 0
         self.row = row
+        self.is_decided = False
+        self.bug: Exception | None = None
 
-    def wait(self, report: Report, on_progress: OnProgress | None) -> Row:
-        if on_progress:
-            on_progress(report)
-            while not concurrent.futures.wait([self.row], timeout=_TICK_S).done:
-                on_progress(report)
+
+class _Window:
+    """The cells from the first one that is undecided to the last one that was read."""
+
+    def __init__(self, tell: Callable[[], None] | None) -> None:
+        self._tell = tell
+        self._cells: deque[_UnderWay] = deque()
+        self._decided: SimpleQueue[_UnderWay] = SimpleQueue()
+        self._n_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._cells) == WAITING_ROWS or self._n_bytes > WAITING_CELL_BYTES
+
+    @property
+    def has_decided(self) -> bool:
+        """Whether a row can be taken without waiting."""
+        return not self._decided.empty()
+
+    def add(self, cell: _UnderWay) -> None:
+        self._cells.append(cell)
+        self._n_bytes += cell.n_bytes
+        cell.row.add_done_callback(lambda _: self._decided.put(cell))
+
+    def wait(self, seconds: float) -> None:
+        """Give the loop time to decide the first row."""
+        concurrent.futures.wait([self._cells[0].row], timeout=seconds)
+
+    def take(self) -> Iterator[tuple[int, Row]]:
+        """Wait for the next row that is decided; raise a bug when its turn has come."""
+        cell = self._next()
         try:
-            return self.row.result()
-        except Exception as bug:
-            bug.add_note(f"pixvec: this is a bug, met at {self.name}, in {_stage(bug)}")
-            raise
+            row = cell.row.result()
+        except Exception as bug:  # noqa: BLE001 (it is raised in its turn)
+            bug.add_note(f"pixvec: this is a bug, met at {cell.name}, in {_stage(bug)}")
+            cell.bug = bug
+        else:
+            yield cell.number, row
+        cell.is_decided = True
+        del cell.row  # they refer to each other
+        while self._cells and self._cells[0].is_decided:
+            first = self._cells.popleft()
+            self._n_bytes -= first.n_bytes
+            if first.bug:
+                raise first.bug
+
+    def _next(self) -> _UnderWay:
+        if self._tell is None:
+            return self._decided.get()
+        while True:
+            self._tell()
+            with suppress(Empty):
+                return self._decided.get(timeout=_TICK_S)
 
 
 class _Road:
@@ -134,13 +209,18 @@ class _Road:
         # One body more than threads, so that no thread waits for work; this also bounds the crops that wait.
         self._decode_slots = asyncio.Semaphore(self._threads.n + 1)
         self._read_data_url = partial(read_data_url, max_bytes=settings.max_bytes) if settings.data_urls else None
+        self._cache = RowCache(
+            settings,
+            made_with=partial(made_with, model, settings),
+            asked_with=(settings.user_agent or "", *settings.header),
+        )
         self._urls: SingleFlight[URL | LocalFile, Row] = SingleFlight(WAITING_ROWS)
-        self._pictures: SingleFlight[bytes, _Picture | _NoPicture] = SingleFlight(WAITING_ROWS)
+        self._pictures: SingleFlight[bytes, _Picture | _Decided] = SingleFlight(WAITING_ROWS)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Self]:
         """Keep the road open; what it holds ends with the block."""
-        async with self._fetcher, self._decoding(), asyncio.TaskGroup() as tasks:
+        async with self._fetcher, self._cache, self._decoding(), asyncio.TaskGroup() as tasks:
             batches = tasks.create_task(self._batcher.run())
             yield self
             self._batcher.threads.close()
@@ -169,6 +249,8 @@ class _Road:
                     row = await self._urls.get(source, partial(self._embed_source, source))
                 case bytes():
                     row = await self._embed_body(cell)
+                case RowError():  # met where the cell was read
+                    row = _failed(cell)
                 case _:
                     row = _failed(_no_url(cell))
         except RowError as error:
@@ -186,30 +268,54 @@ class _Road:
     async def _embed_source(self, source: URL | LocalFile) -> Row:
         try:
             with self._batcher.expecting():
-                async with self._fetcher.fetch(source) as fetched:
-                    self._report.n_bytes += len(fetched.body)
-                    outcome = await self._picture(fetched.body)
+                known = await self._cache.known_of(source)
+                async with self._fetcher.fetch(source, unless=known.validators if known else None) as fetched:
+                    if known and fetched.is_unchanged:
+                        outcome: _Picture | _Decided = self._recalled(known.row)
+                    else:
+                        outcome = await self._fetched(source, fetched)
         except RowError as error:
             return _failed(error)
         return await outcome.row(fetched.final_url)
 
+    async def _fetched(self, source: URL | LocalFile, fetched: Fetched) -> _Picture | _Decided:
+        self._report.n_bytes += len(fetched.body)
+        sha256 = hashlib.sha256(fetched.body).digest()
+        self._cache.keep_source(source, sha256, fetched.validators)
+        return await self._picture(fetched.body, sha256)
+
     async def _embed_body(self, body: bytes) -> Row:
         with self._batcher.expecting():
-            outcome = await self._picture(body)
+            outcome = await self._picture(body, hashlib.sha256(body).digest())
         return await outcome.row()
 
-    async def _picture(self, body: bytes) -> _Picture | _NoPicture:
+    async def _picture(self, body: bytes, sha256: bytes) -> _Picture | _Decided:
         """Decode a body, unless the same bytes came before; when this returns, the body is no longer needed."""
-        sha256 = hashlib.sha256(body).digest()
-        return await self._pictures.get(sha256, partial(self._decode, body, sha256))
+        return await self._pictures.get(sha256, partial(self._recall_or_decode, body, sha256))
 
-    async def _decode(self, body: bytes, sha256: bytes) -> _Picture | _NoPicture:
+    async def _recall_or_decode(self, body: bytes, sha256: bytes) -> _Picture | _Decided:
+        row = await self._cache.row_of(sha256)
+        return self._recalled(row) if row else await self._decode(body, sha256)
+
+    def _recalled(self, row: Row) -> _Decided:
+        self._report.n_cached += 1
+        return _Decided(row)
+
+    async def _decode(self, body: bytes, sha256: bytes) -> _Picture | _Decided:
         async with self._decode_slots:
             try:
                 pixels, facts = await self._threads.run(partial(self._crops.crop, sha256=sha256), body)
             except ImageError as error:
-                return _NoPicture(_failed(error))
-            return _Picture(facts, await self._batcher.put(pixels))
+                failed = _failed(error)
+                self._cache.keep_row(sha256, failed)
+                return _Decided(failed)
+            vector = await self._batcher.put(pixels)
+        vector.add_done_callback(partial(self._keep, facts))
+        return _Picture(facts, vector)
+
+    def _keep(self, facts: ImageFacts, vector: asyncio.Future[Vector]) -> None:
+        if not vector.cancelled() and vector.exception() is None:
+            self._cache.keep_row(facts.sha256, Row(vector=vector.result(), image=facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,13 +330,17 @@ class _Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class _NoPicture:
-    """Bytes that are no picture, and why; kept as data, since an error would keep the bytes alive."""
+class _Decided:
+    """Bytes that are no picture, and why, or of which the cache knows what they are.
 
-    failed: Row
+    Kept as data, since an error would keep the bytes alive.
+    """
 
-    async def row(self, final_url: str | None = None) -> Row:  # noqa: ARG002 (as a picture's)
-        return self.failed
+    decided: Row
+
+    async def row(self, final_url: str | None = None) -> Row:
+        image = self.decided.image
+        return replace(self.decided, image=image and replace(image, final_url=final_url))
 
 
 def _n_cores() -> int:

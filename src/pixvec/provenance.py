@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+import PIL
+
+from pixvec.decode import decoded_formats
+from pixvec.engine import computed_by
+from pixvec.fetch.opt_out import parse_opt_out
 from pixvec.model import ClipModel
 from pixvec.settings import Settings, resolve_decode
 
 EMBEDDING_VERSION: Final = 1
 """Raised only when the same bytes, weights and settings come to other vectors."""
 
-
 _SAME_BITS: Final = (
-    *("weights_sha256", "normalize", "precision", "decode", "max_pixels", "max_bytes"),
+    *("weights_sha256", "normalize", "precision", "decode", "formats", "max_pixels", "max_bytes", "opt_out"),
     "embedding_version",
 )
 
@@ -25,7 +30,7 @@ def provenance(model: ClipModel, settings: Settings) -> dict[str, Any]:
     """State model and settings, as they came to be, in JSON's types.
 
     Vectors with one ``weights_sha256`` lie in one space; those that agree in `same_bits` are the same bits for the
-    same bytes.
+    same bytes. What only lets more URLs in, as the addresses that are allowed, is no part of it: a retry may widen it.
     """
     return {
         "model": model.checkpoint.name,
@@ -35,8 +40,10 @@ def provenance(model: ClipModel, settings: Settings) -> dict[str, Any]:
         "normalize": settings.normalize,
         "precision": model.precision,
         "decode": resolve_decode(settings, model.precision),
+        "formats": ",".join(sorted(decoded_formats(settings.formats))),
         "max_pixels": settings.max_pixels,
         "max_bytes": settings.max_bytes,
+        "opt_out": ",".join(sorted(parse_opt_out(settings.opt_out))) or "none",
         "embedding_version": EMBEDDING_VERSION,
         "pixvec_version": version("pixvec"),
     }
@@ -45,6 +52,22 @@ def provenance(model: ClipModel, settings: Settings) -> dict[str, Any]:
 def same_bits(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Pick the facts that vectors must agree in to be the same bits for the same bytes."""
     return {name: facts[name] for name in _SAME_BITS}
+
+
+def made_with(model: ClipModel, settings: Settings) -> str:
+    """State all that decides, on this machine, what bytes come to.
+
+    That is more than `same_bits`: what is remembered for longer than a run meets other versions of its libraries, other
+    processors, and folders whose weights stayed while their settings changed.
+    """
+    checkpoint = model.checkpoint
+    facts = {
+        **same_bits(provenance(model, settings)),
+        "vision": asdict(checkpoint.vision),
+        "processor": asdict(checkpoint.processor),
+        "libraries": [computed_by(), f"Pillow {PIL.__version__}"],
+    }
+    return json.dumps(facts, sort_keys=True)
 
 
 def provenance_path(table: Path) -> Path:

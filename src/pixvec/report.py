@@ -27,6 +27,8 @@ class Report:
     n_resumed: int = 0
     """Rows that an earlier run decided; the other counts of rows have them too, the pace does not."""
     n_repeats: int = 0
+    n_cached: int = 0
+    """Pictures that were embedded, or found to be none, by an earlier run."""
     n_bytes: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     failed_hosts: Counter[str] = field(default_factory=Counter)
@@ -95,6 +97,7 @@ class Report:
             f"failed at: {most_common(self.failed_hosts)}" if self.failed_hosts else "",
             f"{self.seconds:.1f} s, {self.rows_per_second:.1f} rows/s, bottleneck: {self.bottleneck}",
             f"{self.n_bytes / 1e6:,.1f} MB fetched, {self.n_repeats:,} repeats saved",
+            f"known from the cache: {self.n_cached:,} pictures" if self.n_cached else "",
         ]
         return "\n".join(filter(None, lines))
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pixvec.errors import UsageError
 from pixvec.options import option
@@ -96,6 +97,13 @@ def result_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns[: len(schema)], schema=schema)
 
 
+def vector_array(vectors: Vectors, missing: NDArray[np.bool_]) -> pa.FixedSizeListArray:
+    """Put vectors, (N, D) float32, into an array of Arrow's, null where the mask, (N,), says that one is missing."""
+    values = np.where(missing[:, None], np.float32(0), vectors)  # (N, D)
+    flat = pa.array(values.reshape(-1))  # (N * D,)
+    return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1], mask=pa.array(missing))
+
+
 def read_vectors(column: pa.ChunkedArray) -> Vectors:
     """Read a vector column as one array, (N, D) float32, with NaN where a row is null."""
     dim = column.type.list_size
@@ -109,8 +117,7 @@ def _vector_array(rows: Sequence[Row], dim: int) -> pa.FixedSizeListArray:
     vectors = np.zeros((len(rows), dim), np.float32)  # (N, D)
     if not missing.all():
         vectors[~missing] = np.stack([row.vector for row in rows if row.vector is not None])
-    flat = pa.array(vectors.reshape(-1))  # (N * D,)
-    return pa.FixedSizeListArray.from_arrays(flat, dim, mask=pa.array(missing))
+    return vector_array(vectors, missing)
 
 
 def _image_struct(image: ImageFacts | None) -> dict[str, Any] | None:

@@ -56,7 +56,7 @@ class Query:
     Raises
     ------
     UsageError
-        When there is nothing to be like, or no row is wanted.
+        When there is nothing to be like, a text is empty, or no row is wanted.
     """
 
     texts: tuple[str, ...] = ()
@@ -69,6 +69,8 @@ class Query:
             raise UsageError(f"k={self.k!r}: expected a whole number, at least 1")
         if not self.texts and not self.images:
             raise UsageError("nothing to search for: give a text or an image")
+        if any(isinstance(text, str) and not text.strip() for text in (*self.texts, *self.minus)):
+            raise UsageError("a text of the query is empty: say what to search for")
 
     def vector(self, embedder: Embedder) -> NDArray[np.float64]:
         """Give its direction, (D,) of length 1.
@@ -253,7 +255,7 @@ def _embed_images(embedder: Embedder, images: tuple[object, ...]) -> Vectors:
     embedded = embedder.embed([_cell(image) for image in images], progress=False)
     for image, error, detail in zip(images, embedded.errors, embedded.details, strict=True):
         if error is not None:
-            shown = image if isinstance(image, str | Path) else type(image).__name__
+            shown = repr(str(image)) if isinstance(image, str | Path) else type(image).__name__
             raise UsageError(f"the image {shown} has no vector: {error}: {detail}")
     return embedded.vectors
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pixvec.cache import CacheOptions
 from pixvec.decode import DecodeOptions
 from pixvec.engine import Precision
 from pixvec.fetch import FetchOptions
@@ -14,8 +15,8 @@ from pixvec.options import check_options
 
 # Not slotted: slotted classes cannot be inherited side by side.
 @dataclass(frozen=True, kw_only=True)
-class Settings(FetchOptions, DecodeOptions, ModelOptions):
-    """The options of model, decode and fetch; each stage reads its own part.
+class Settings(CacheOptions, FetchOptions, DecodeOptions, ModelOptions):
+    """The options of model, decode, fetch and cache; each stage reads its own part.
 
     Raises
     ------
@@ -26,6 +27,7 @@ class Settings(FetchOptions, DecodeOptions, ModelOptions):
     def __post_init__(self) -> None:
         check_options(self)
         super().__post_init__()
+        FetchOptions.__post_init__(self)
         DecodeOptions.__post_init__(self)
 
 

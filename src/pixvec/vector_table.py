@@ -23,7 +23,7 @@ from pixvec.columns import open_column
 from pixvec.errors import UsageError
 from pixvec.result_columns import read_provenance
 from pixvec.run.output import read_facts
-from pixvec.table import Frame, TableReader, open_frame, open_table
+from pixvec.table import Frame, TableReader, keeps_metadata, open_frame, open_table
 from pixvec.values import Vectors
 
 CHUNK_ROWS: Final = 4_096
@@ -85,7 +85,7 @@ def find_vector_column(table: TableReader, name: str | None = None) -> str:
     """Find the column of vectors: `name` if it is given, else the one that holds lists of floating-point numbers.
 
     Of several, it is the one that is called as such a column usually is, else the one whose type gives all its lists
-    one length.
+    one length, else the one that says what its vectors were made with.
 
     Raises
     ------
@@ -148,10 +148,22 @@ def vector_chunks(table: TableReader, name: str) -> Iterator[Vectors]:
 def vector_provenance(table: TableReader, name: str, *, path: Path | None) -> dict[str, Any] | None:
     """Read what the vectors of a column were made with; None where nothing says so."""
     try:
-        facts = read_provenance(table.schema, name) if path is None else read_facts(path, name)
+        facts = read_provenance(table.schema, name)
     except ValueError:  # under our key, and not ours
         return None
-    return facts.get("columns", {}).get(name, facts) if isinstance(facts, dict) else None
+    return facts if isinstance(facts, dict) else provenance_beside(path).get(name)
+
+
+def provenance_beside(path: Path | None) -> dict[str, dict[str, Any]]:
+    """Read what a file beside a table says that its columns of vectors were made with, by their names.
+
+    Nothing where there is no such file, or it is another table's, or the table's format says it itself.
+    """
+    if path is None or not path.is_file() or keeps_metadata(path):
+        return {}
+    facts = read_facts(path, "") or {}
+    columns = facts.get("columns", {facts["output_column"]: facts} if "output_column" in facts else {})
+    return {name: said for name, said in columns.items() if isinstance(said, dict)} if isinstance(columns, dict) else {}
 
 
 def _as_arrow(frame: Frame) -> pa.Table:
@@ -171,11 +183,13 @@ def _find(table: TableReader) -> str:
     candidates = _vector_columns(table, table.schema.names)
     usual = [name for name in candidates if name.lower() in USUAL_NAMES]
     fixed = [name for name in candidates if pa.types.is_fixed_size_list(table.schema.field(name).type)]
-    for choice in (candidates, usual, fixed):
+    known = [name for name in candidates if vector_provenance(table, name, path=None)]
+    for choice in (candidates, usual, fixed, known):
         if len(choice) == 1:
             return choice[0]
     if candidates:
-        raise UsageError(f"several columns hold vectors: {_listed(candidates)}; choose one {_HOW_TO_NAME}")
+        listed = next(filter(None, (known, fixed, candidates)))
+        raise UsageError(f"several columns hold vectors: {_listed(listed)}; choose one {_HOW_TO_NAME}")
     raise UsageError(
         f"none of the columns {_listed(table.schema.names)} holds vectors; make one with `pixvec embed`, "
         f"or name one {_HOW_TO_NAME}"

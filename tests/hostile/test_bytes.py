@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageCms, ImageFile, ImageOps
 
 from pixvec.checkpoint import ProcessorConfig
 from pixvec.decode import DecodeOptions
@@ -24,6 +24,7 @@ from pixvec.errors import ImageError, MissingExtraError, UsageError
 from pixvec.isolation import CropMaker
 from pixvec.settings import Settings
 from pixvec.testing.images import (
+    Size,
     animation_bytes,
     draw,
     encode,
@@ -317,6 +318,26 @@ def test_case_62_a_turned_copy_has_the_same_bits(format: str, orientation: int, 
     assert difference(tiff_crops, encode(upright, "PNG"), body) == 0
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(48, 40), (40, 48)], ids=["landscape", "portrait"])
+def test_case_62_a_turned_jpeg_has_the_bits_of_its_pixels_turned(
+    size: Size, orientation: int, crops: CropMaker
+) -> None:
+    body = image_bytes(size=size, orientation=orientation)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(body)))
+    assert difference(crops, body, encode(upright, "PNG", exif=b"")) == 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_case_62_an_avif_is_turned_by_its_container(orientation: int, crops: CropMaker) -> None:
+    """Pillow writes an orientation as the boxes irot and imir, and leaves it out of the Exif data."""
+    upright = draw((96, 64))
+    turned = upright.transpose(Image.Transpose(UNDO[orientation])) if orientation in UNDO else upright
+    body = encode(turned, "AVIF", orientation=orientation, quality=95, subsampling="4:4:4")
+    assert (b"irot" in body or b"imir" in body) == (orientation > 1)
+    assert difference(crops, body, encode(upright, "PNG")) < 2
+
+
 @needs_shared_data
 @pytest.mark.parametrize("shape", ["Landscape", "Portrait"])
 def test_case_62_oriented_photographs_look_alike(shape: str, crops: CropMaker) -> None:
@@ -330,6 +351,32 @@ def test_case_62_oriented_photographs_look_alike(shape: str, crops: CropMaker) -
 def test_case_63_cmyk_looks_like_its_twin(save: dict[str, Any], crops: CropMaker) -> None:
     cmyk = draw(mode="CMYK")
     assert difference(crops, encode(cmyk, "JPEG", **save), encode(cmyk.convert("RGB"), "PNG")) < 6
+
+
+def as_ycck(image: Image.Image) -> bytes:
+    """Write a JPEG whose inks are stored as luma and chroma, as Photoshop does; libjpeg knows it by Adobe's marker."""
+    cyan, magenta, yellow, black = image.split()
+    luma_and_chroma = Image.merge("RGB", (cyan, magenta, yellow)).convert("YCbCr").split()
+    stored = Image.merge("CMYK", (*map(ImageOps.invert, luma_and_chroma), black))
+    body = encode(stored, "JPEG", quality=95)
+    return patched(body, body.index(b"Adobe") + 11, b"\2")
+
+
+def without_adobe_marker(body: bytes) -> bytes:
+    at = body.index(b"\xff\xee")
+    return body[:at] + body[at + 2 + int.from_bytes(body[at + 2 : at + 4]) :]
+
+
+INKS = draw(mode="CMYK")
+STORED_OTHERWISE = {"ycck": as_ycck(INKS), "no-adobe-marker": without_adobe_marker(encode(INKS, "JPEG", quality=95))}
+
+
+@pytest.mark.parametrize("body", STORED_OTHERWISE.values(), ids=STORED_OTHERWISE)
+def test_case_63_however_inks_are_stored_they_look_like_their_twin(body: bytes, crops: CropMaker) -> None:
+    twin = encode(INKS.convert("RGB"), "PNG")
+    assert difference(crops, body, twin) < 6
+    one, other = (seen(crops, each).ravel() - 128 for each in (body, twin))
+    assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.98
 
 
 def test_case_63_a_profile_of_cmyk_is_used(crops: CropMaker) -> None:
@@ -374,6 +421,32 @@ def test_case_65_a_transparent_colour_is_white(mode: str, crops: CropMaker) -> N
 )
 def test_case_66_a_profile_of_rgb_or_a_broken_one_is_ignored(mode: str, profile: bytes, crops: CropMaker) -> None:
     assert difference(crops, image_bytes(mode=mode, icc_profile=profile), image_bytes(mode=mode)) == 0
+
+
+def wide_profile(*primaries: tuple[float, float, float]) -> bytes:
+    """Write sRGB's profile with other primaries: X, Y and Z of red, green and blue, as ICC has them."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for tag, color in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries, strict=True):
+        at = int.from_bytes(profile[profile.index(tag) + 4 :][:4]) + 8
+        profile = patched(profile, at, struct.pack(">3i", *(round(65536 * part) for part in color)))
+    return profile
+
+
+WIDE = {
+    "display-p3": wide_profile((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)),
+    "prophoto": wide_profile((0.7977, 0.2880, 0.0), (0.1352, 0.7119, 0.0), (0.0313, 0.0001, 0.8249)),
+}
+
+
+@pytest.mark.parametrize("profile", WIDE.values(), ids=WIDE)
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_case_66_a_profile_of_a_wide_gamut_is_ignored_as_transformers_ignores_it(
+    format: str, profile: bytes, crops: CropMaker
+) -> None:
+    by_profile = ImageCms.profileToProfile(draw(), io.BytesIO(profile), ImageCms.createProfile("sRGB"))
+    assert by_profile is not None
+    assert difference(crops, encode(by_profile, "PNG"), image_bytes("PNG")) > 2
+    assert difference(crops, image_bytes(format, icc_profile=profile), image_bytes(format)) == 0
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "AVIF"])

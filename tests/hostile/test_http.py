@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import subprocess
+import sys
 import threading
 import tracemalloc
 import zlib
@@ -126,6 +128,37 @@ def test_case_39_a_bomb_is_put_out_at_the_limit(server: ImageServer, outcome: Ou
         tracemalloc.stop()
 
 
+PEAK_MIB = """
+import asyncio, re, sys
+from pixvec.errors import FetchError
+from pixvec.fetch import Fetcher, FetchOptions, parse
+
+def peak_mib():
+    return int(re.search(r"VmHWM:\\s+([0-9]+) kB", open("/proc/self/status").read())[1]) / 1024
+
+async def main(url):
+    async with Fetcher(FetchOptions(allow_private=True)) as fetcher:
+        before = peak_mib()
+        try:
+            await fetcher.fetch(parse(url)).__aenter__()
+        except FetchError as error:
+            print(error.code, int(peak_mib() - before))
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory is read from /proc")
+def test_case_39_a_bomb_of_10_gb_takes_little_more_than_the_limit(server: ImageServer) -> None:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    mib_of_zeros = packer.compress(bytes(MIB)) + packer.flush(zlib.Z_FULL_FLUSH)  # may be repeated at will
+    url = server.add("/", body=mib_of_zeros * 10_240, headers={"Content-Encoding": "deflate"})
+    said = subprocess.run([sys.executable, "-c", PEAK_MIB, url], capture_output=True, text=True, timeout=60, check=True)
+    code, n_mib = said.stdout.split()
+    assert code == "too_many_bytes"
+    assert int(n_mib) < 32 + 32
+
+
 def test_case_39_packed_bytes_that_hold_nothing_end_at_the_limit(server: ImageServer, outcome: Outcome) -> None:
     empty_blocks = b"\0\0\0\xff\xff" * 13_000
     pieces = chain([OK + b"Content-Encoding: deflate\r\n\r\n"], repeat(empty_blocks))
@@ -197,7 +230,7 @@ def test_case_31_pictures_that_lead_elsewhere(server: ImageServer, canary: Image
     assert codes(urls) == ["unsupported_format"] * 3
 
 
-def test_case_42_and_43_bytes_decide_what_an_answer_is(server: ImageServer, codes: Codes) -> None:
+def test_case_38_42_and_43_bytes_decide_what_an_answer_is(server: ImageServer, codes: Codes) -> None:
     picture = image_bytes("JPEG")
     answers = {
         server.add("/login", body=b"<!doctype html><title>Log in</title>", content_type="text/html"): "not_an_image",

@@ -6,6 +6,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -68,11 +69,11 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixtur
 def test_case_32_rows_and_logs_hold_no_secret(
     checkpoint: str, server: ImageServer, logged: pytest.LogCaptureFixture
 ) -> None:
-    options = {"allow_address": (server.address,), "tries": 1, "timeout_s": 2.0, "header": (f"h.example: X: {SECRET}",)}
+    options: dict[str, Any] = {"tries": 1, "timeout_s": 2.0, "header": (f"h.example: X: {SECRET}",)}
     column = cells(server)
     with (
         warnings.catch_warnings(record=True) as warned,
-        pixvec.Embedder(model=checkpoint, **options) as embedder,
+        pixvec.Embedder(model=checkpoint, allow_address=(server.address,), **options) as embedder,
     ):
         embeddings = embedder.embed(column)
     assert None not in embeddings.errors

@@ -61,7 +61,7 @@ def test_vectors_and_links_may_be_cells_of_text(tmp_path: Path) -> None:
     pixvec.run_recipe(LINK, tmp_path / "in.csv", output=tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text().splitlines()[:3] == [
         "id,embedding,targets,weights",
-        '007,"[1, 0]",[2],[0.7071067690849304]',
+        '007,"[1, 0]",[2],[0.70710677]',
         "008,,,",
     ]
 

@@ -240,12 +240,13 @@ def test_a_column_of_which_there_are_two_is_named(options: dict[str, Any]) -> No
     ("recipe", "ds", "more", "message"),
     [
         (Path("nowhere.txt"), pa.table({}), {}, "nowhere.txt cannot be read: No such file"),
+        (b"embed_images()", pa.table({}), {}, "a recipe is its text, or its file as a pathlib.Path, not bytes"),
         (EMBED, [1, 2], {}, "a table must be"),
         (EMBED, pa.table({}), {"output": "out.csv"}, "output= is for a ds that is a file"),
         (EMBED, "nowhere.csv", {}, "there is no file nowhere.csv"),
         (EMBED, pa.table({}), {"batch_size": 0}, "batch_size=0: expected at least 1"),
     ],
-    ids=["path", "table", "output", "file", "option"],
+    ids=["path", "recipe", "table", "output", "file", "option"],
 )
 def test_wrong_use_is_named(recipe: Any, ds: Any, more: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
@@ -311,3 +312,13 @@ def test_what_vectors_were_made_with_stands_beside_a_csv(
     assert {name: column["normalize"] for name, column in facts["columns"].items()} == {"v": True, "t": False}
     assert facts["dim"] == 32
     assert "normalize" not in facts
+
+
+def test_what_vectors_that_came_along_were_made_with_stays_beside_a_csv(
+    photos: pa.Table, options: dict[str, Any], tmp_path: Path
+) -> None:
+    pq.write_table(photos, tmp_path / "in.parquet")
+    pixvec.run_recipe(EMBED, tmp_path / "in.parquet", **options, output=tmp_path / "v.csv")
+    pixvec.run_recipe("link_embeddings(ds.v) -> (ds.t, ds.w)", tmp_path / "v.csv", output=tmp_path / "out.csv")
+    first, second = (json.loads((tmp_path / f"{name}.csv.provenance.json").read_text()) for name in ("v", "out"))
+    assert first["columns"] == second["columns"]

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pixvec
+from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 
 from .conftest import N_ROWS, PART_ROWS, Run, contents, csv_lines
@@ -38,6 +39,25 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(output: str, run: Run, whole: d
     made = contents(run.folder)
     assert made == {name: whole[name] for name in made}
     assert any(name.startswith(output.rstrip("/")) for name in made)
+
+
+@OUTPUTS
+def test_parts_behind_a_slow_row_are_finished(output: str, run: Run, server: ImageServer) -> None:
+    slow = server.add_raw("/slow", [], end="silence")
+    run.options["allow_address"] += (server.address,)
+    lines = csv_lines(run.site)
+    run.write([lines[0], f"00,{slow},", *lines[2:]])
+
+    def interrupt(_: object) -> None:
+        if len(run.parts(output)) == N_ROWS // PART_ROWS - 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(output, progress=interrupt)
+    server.add("/slow", body=image_bytes())
+    n_requests = len(run.site.requests)
+    assert run(output).n_resumed == N_ROWS - PART_ROWS
+    assert len(run.site.requests) - n_requests == PART_ROWS - 1
 
 
 @OUTPUTS
@@ -91,6 +111,8 @@ def test_everything_that_decides_rows_is_compared(run: Run) -> None:
         ({"decode": "reference"}, "decode (full then, reference now)"),
         ({"max_pixels": 5}, "max_pixels (100000000 then, 5 now)"),
         ({"max_bytes": 5}, "max_bytes (33554432 then, 5 now)"),
+        ({"formats": "+tiff"}, "formats (AVIF,BMP,GIF,JPEG,PNG,WEBP then, AVIF,BMP,GIF,JPEG,PNG,TIFF,WEBP now)"),
+        ({"opt_out": "none"}, "opt_out (noai,noimageai then, none now)"),
         ({"model": "demo"}, "the model's weights ("),
         ({"output_column": "v"}, "output_column (embedding then, v now)"),
         ({"image_info": False}, "image_info (True then, False now)"),

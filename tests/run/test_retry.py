@@ -104,8 +104,9 @@ def test_a_stopped_retry_goes_on(run: Run, server: ImageServer) -> None:
     before = contents(run.folder)
     run.stopped("out.csv", retry_failed=True, part_rows=1)
     assert contents(run.folder).items() > before.items()
-    with pytest.raises(pixvec.UsageError, match=r"retry \(failed then, None now\)"):
-        run("out.csv")
+    assert run("out.csv").was_finished
+    with pytest.raises(pixvec.UsageError, match=r"retry \(failed then, http_403 now\); go on with what it was$"):
+        run("out.csv", retry_codes="http_403")
     n_requests = len(server.requests)
     assert run("out.csv", retry_failed=True, part_rows=1).n_failed == 2
     assert len(server.requests) - n_requests == 1

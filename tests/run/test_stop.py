@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -47,6 +49,61 @@ def test_a_signal_ends_the_command_soon_and_says_how_to_go_on(
     assert process.returncode == 130
     work = run.folder.resolve() / ".out.csv.pixvec"
     assert stderr == f"pixvec: interrupted; {PART_ROWS} rows are safe in {work}: the same command goes on\n"
+
+
+DROPPED = "--bounding-set=-dac_override,-dac_read_search"
+"""What lets root write where it may not."""
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv, which takes root's privileges, is not there")
+def test_a_folder_that_cannot_be_written_to_is_one_line(run: Run) -> None:
+    (run.folder / "closed").mkdir(mode=0o555)
+    command = [sys.executable, "-m", "pixvec", "embed", str(run.input), "-o", str(run.folder / "closed" / "out.csv")]
+    as_root = ["setpriv", DROPPED] if os.geteuid() == 0 else []
+    finished = subprocess.run([*as_root, *command], capture_output=True, text=True, timeout=60, check=False)
+    assert finished.stderr == f"pixvec: the folder {run.folder / 'closed'} cannot be written to\n"
+    assert finished.returncode == 2
+
+
+BROKEN = """
+import sys
+from pixvec.cli import execute
+from pixvec.model import ClipModel
+
+def embed_crops(self, crops, *, stop=None):
+    raise ZeroDivisionError
+
+ClipModel.embed_crops = embed_crops
+sys.exit(execute(sys.argv[1:]))
+"""
+
+
+def test_a_bug_that_is_kept_as_a_row_is_an_exit_status(run: Run) -> None:
+    flags = ["--keep-going", "--quiet", "--limit", "2", "-c", "image_url", "--model", run.options["model"]]
+    paths = [str(run.input), "-o", str(run.folder / "out.parquet"), "--allow-address", run.site.address]
+    command = [sys.executable, "-c", BROKEN, "embed", *paths, *flags]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert finished.returncode == 1
+    assert finished.stderr.endswith("a bug of pixvec's was met in 2 of its rows: please report it\n")
+    assert pq.read_table(run.folder / "out.parquet")["embedding_error"].to_pylist() == ["internal_error"] * 2
+
+
+OUT_OF_MEMORY = """
+import resource, sys
+from pathlib import Path
+from pixvec.cli import execute, load
+load("embed")
+n_pages = int(Path("/proc/self/statm").read_text().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (n_pages * resource.getpagesize(),) * 2)
+sys.exit(execute(sys.argv[1:]))
+"""
+
+
+def test_too_little_memory_is_one_line(run: Run) -> None:
+    run.write([*csv_lines(run.site), *[f"1,{'x' * 1000},"] * 20_000])
+    command = [sys.executable, "-c", OUT_OF_MEMORY, "embed", str(run.input), "-o", str(run.folder / "out.csv")]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (finished.returncode, finished.stderr) == (1, "pixvec: there is not enough memory\n")
 
 
 class MoodyModel:

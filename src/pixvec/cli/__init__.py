@@ -14,7 +14,7 @@ from pixvec.errors import ModelError, PixvecError, UsageError
 from pixvec.report import TooManyFailedError
 
 BROKE, WRONG_USE, TOO_MANY_FAILED, INTERRUPTED = 1, 2, 3, 130
-_COMMANDS = ("embed", "search", "link", "dedupe", "run", "steps", "models")
+_COMMANDS = ("plan", "embed", "report", "search", "link", "dedupe", "run", "steps", "models")
 
 
 def load(name: str) -> click.Command | None:
@@ -35,21 +35,26 @@ def execute(arguments: list[str]) -> int:
     except click.ClickException as error:
         say(f"pixvec: {error.format_message()}")
         return WRONG_USE
-    except KeyboardInterrupt as interrupt:
-        say(_with_notes("pixvec: interrupted", interrupt))
-        return INTERRUPTED
-    except PixvecError as error:
-        say(_with_notes(f"pixvec: {error}", error))
-        return _status(error)
+    except (KeyboardInterrupt, MemoryError, PixvecError) as end:
+        say("; ".join([f"pixvec: {_words(end)}", *getattr(end, "__notes__", [])]))
+        return _status(end)
 
 
-def _with_notes(line: str, error: BaseException) -> str:
-    """Add what was noted on the way, as where finished work is, to the one line."""
-    return "; ".join([line, *getattr(error, "__notes__", [])])
+def _words(end: BaseException) -> str:
+    """Say what ended a command; its notes say what is finished, and how to go on."""
+    match end:
+        case KeyboardInterrupt():
+            return "interrupted"
+        case MemoryError():
+            return "there is not enough memory"
+        case _:
+            return str(end)
 
 
-def _status(error: PixvecError) -> int:
-    match error:
+def _status(end: BaseException) -> int:
+    match end:
+        case KeyboardInterrupt():
+            return INTERRUPTED
         case UsageError() | ModelError():
             return WRONG_USE
         case TooManyFailedError():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,9 +16,9 @@ from pixvec.cli.shelves import Shown, take_records
 from pixvec.duplicates import BEST, GROUP, DuplicateOptions, Duplicates, Numbers, find_duplicates
 from pixvec.gallery import Shelf, render_gallery
 from pixvec.gallery.thumbnails import PictureOptions
-from pixvec.output_file import appearing, check_new_columns, check_place, write_with_columns
+from pixvec.output_file import appearing, check_new_columns, check_places, write_with_columns
 from pixvec.table import TableReader, check_output, open_table
-from pixvec.vector_table import find_vector_column, vector_provenance
+from pixvec.vector_table import provenance_beside
 
 MAX_SHELVES: Final = 100
 MAX_TILES: Final = 12
@@ -68,16 +68,15 @@ def _check_outputs(input: str, output: str | None, page: str | None, *, restart:
     """Find what is wrong with them before any work."""
     if output is not None:
         check_output(input, output)
-    for path in (output, page):
-        if path is not None:
-            check_place(Path(path), restart=restart)
+    outputs = [Path(path) for path in (output, page) if path is not None]
+    check_places(outputs, restart=restart, inputs=[Path(input)])
 
 
 def _write(
     reader: TableReader, found: Duplicates, input: Path, output: Path, options: _Options, *, restart: bool
 ) -> None:
     dropped = check_new_columns(reader.schema.names, (GROUP, BEST), replace=options.replace_column)
-    facts = vector_provenance(reader, find_vector_column(reader, options.vectors), path=input)
+    facts = provenance_beside(input)
     write_with_columns(reader, found.columns(), output, restart=restart, dropped=dropped, facts=facts)
 
 
@@ -94,9 +93,10 @@ def _shelves(
 ) -> Iterator[Shelf]:
     listed = np.concatenate([np.empty(0, np.int64), *rows])
     records = take_records(reader, listed, shown.names)
-    notes = [f"row {row:,}" for row in listed.tolist()]
+    bests = {int(group[0]) for group in groups}
+    notes = [f"row {row:,}, the best" if row in bests else f"row {row:,}" for row in listed.tolist()]
     tiles = iter(shown.tiles(records, notes, options))
     for group, some in zip(groups, rows, strict=False):
         more = f", of which {len(some)} are shown" if len(some) < len(group) else ""
-        best = f"Best first: row {some[0]:,}."
-        yield Shelf(f"{len(group):,} rows{more}", [next(tiles) for _ in some], text=best)
+        best, *others = (next(tiles) for _ in some)
+        yield Shelf(f"{len(group):,} rows{more}", [replace(best, is_marked=True), *others])

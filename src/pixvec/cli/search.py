@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import click
 from pixvec.cli.console import say
 from pixvec.cli.flags import with_options
 from pixvec.cli.notes import saying_warnings
-from pixvec.cli.plain_table import plain_table
+from pixvec.cli.plain_table import plain_cell, plain_table, plain_text
 from pixvec.cli.shelves import Shown, take_records
 from pixvec.gallery import Shelf, render_gallery
 from pixvec.output_file import appearing, check_place
@@ -33,7 +32,7 @@ _FORMATS = ("table", "json", "html")
 @click.option("--format", type=click.Choice(_FORMATS), help="by the ending of -o, else table")
 @click.option("-o", "--output", help="write there, and not to the terminal")
 @click.option("-c", "--column", help="the column of URLs; found by its cells when not given")
-@click.option("--show", multiple=True, help="a column to show; the title and the URL when not given")
+@click.option("--show", multiple=True, help="a column to show; as a table the title and the URL when not given")
 @click.option("--restart", is_flag=True, help="replace an output that exists")
 @with_options(SearchOptions)
 def search(table: str, texts: tuple[str, ...], **given: Any) -> None:
@@ -47,7 +46,7 @@ def search(table: str, texts: tuple[str, ...], **given: Any) -> None:
     query = Query(texts, given.pop("images"), given.pop("minus"), given.pop("count"))
     options = SearchOptions(**given)
     reader, path = open_rows(table)
-    form.check(reader)
+    form.check(reader, path)
     with saying_warnings():
         hits = find_rows(reader, query, options, path=path)
     form.write(_title(query), reader, hits, options)
@@ -63,23 +62,23 @@ class _Form:
         self._format = format or (ending if ending in _FORMATS else "table")
         self._output = None if output is None else Path(output)
         self._column, self._show, self._restart = column, list(show), restart
-        self._shown = Shown(None, None)
+        self._shown = Shown()
 
-    def check(self, reader: TableReader) -> None:
+    def check(self, reader: TableReader, path: Path | None) -> None:
         """Find the columns to show, and what is wrong with the output, before any work."""
         if self._output is not None:
-            check_place(self._output, restart=self._restart)
-        self._shown = Shown.find(reader, self._column)
+            check_place(self._output, restart=self._restart, inputs=[path] if path else [])
         for name in self._show:
             if reader.schema.names.count(name) != 1:
                 raise click.UsageError(f"--show {name}: there is no such column, or several")
+        self._shown = Shown.find(reader, self._column, self._show)
 
     def write(self, title: str, reader: TableReader, hits: Hits, options: SearchOptions) -> None:
         """Write rows to the output or the terminal."""
         found = self._records(reader, hits, find_vector_column(reader, options.vectors))
         match self._format:
             case "json":
-                text = json.dumps(_plain(found), indent=2)
+                text = json.dumps(plain_cell(found), indent=2)
             case "html":
                 text = self._page(title, found, options)
             case _:
@@ -92,8 +91,11 @@ class _Form:
         say(f"wrote {self._output}")
 
     def _records(self, reader: TableReader, hits: Hits, vectors: str) -> list[dict[str, Any]]:
-        """Read what was found, all columns but the vectors; what is said of a hit comes first, and goes over cells."""
-        names = [name for name in reader.schema.names if name != vectors or name in self._show]
+        """Read what is shown of what was found; what is said of a hit comes first, and goes over cells."""
+        rest = [name for name in reader.schema.names if name != vectors]
+        names = {"table": self._show or self._shown.names, "json": self._show or rest, "html": self._shown.names}[
+            self._format
+        ]
         records = take_records(reader, hits.rows, names)
         numbered = zip(hits.rows.tolist(), hits.similarities.tolist(), strict=True)
         said = [{"rank": rank, "row": row, SIMILARITY: near} for rank, (row, near) in enumerate(numbered, 1)]
@@ -102,34 +104,16 @@ class _Form:
     def _table(self, found: Sequence[dict[str, Any]]) -> str:
         names = self._show or self._shown.names
         rows = [
-            [str(hit["rank"]), str(hit["row"]), f"{hit[SIMILARITY]:.4f}", *(_text(hit[name]) for name in names)]
+            [str(hit["rank"]), str(hit["row"]), f"{hit[SIMILARITY]:.4f}", *(plain_text(hit[name]) for name in names)]
             for hit in found
         ]
         return plain_table(["rank", "row", SIMILARITY, *names], rows)
 
     def _page(self, title: str, found: Sequence[dict[str, Any]], options: SearchOptions) -> str:
         notes = [f"{hit[SIMILARITY]:.4f}" for hit in found]
-        return render_gallery(title, [Shelf("Nearest first", self._shown.tiles(found, notes, options))])
-
-
-def _text(cell: Any) -> str:
-    return "" if cell is None else str(cell)
-
-
-def _plain(cell: Any) -> Any:
-    """Say a cell in JSON's types."""
-    match cell:
-        case dict():
-            return {name: _plain(part) for name, part in cell.items()}
-        case list():
-            return [_plain(part) for part in cell]
-        case bytes():
-            return cell.hex()
-        case float():
-            return cell if math.isfinite(cell) else None
-        case None | bool() | int() | str():
-            return cell
-    return str(cell)
+        return render_gallery(
+            title, [Shelf(f"{len(found):,} rows, nearest first", self._shown.tiles(found, notes, options))]
+        )
 
 
 def _title(query: Query) -> str:

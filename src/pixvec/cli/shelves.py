@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.errors import UsageError
+from pixvec.cli.console import say
+from pixvec.cli.plain_table import plain_text
+from pixvec.errors import RowError, UsageError
 from pixvec.fetch import looks_like_url
 from pixvec.gallery import Tile
 from pixvec.gallery.thumbnails import PictureOptions, fetch_thumbnails
@@ -32,38 +35,60 @@ class Shown:
     ----------
     url
         The column of its picture; None where there is none.
-    title
-        The column of its name; None where there is none.
+    titles
+        The columns of its name; none where there are none.
     """
 
-    url: str | None
-    title: str | None
+    url: str | None = None
+    titles: tuple[str, ...] = ()
 
     @classmethod
-    def find(cls, reader: TableReader, column: str | None) -> Shown:
-        """Find them; `column` is the picture's where the caller says so."""
+    def find(cls, reader: TableReader, column: str | None, titles: Sequence[str] = ()) -> Shown:
+        """Find them; `column` is the picture's, and `titles` the names', where the caller says so."""
         try:
             url: str | None = find_url_column(reader, column, looks_like_url=looks_like_url)
         except UsageError:
             if column is not None:
                 raise
             url = None
-        return cls(url, next((name for name in reader.schema.names if name.lower() in _TITLES), None))
+        usual = [name for name in reader.schema.names if name.lower() in _TITLES]
+        return cls(url, tuple(titles or usual[:1]))
 
     @property
     def names(self) -> list[str]:
         """The columns that there are."""
-        return [name for name in (self.title, self.url) if name is not None]
+        return list(dict.fromkeys([*self.titles, *([] if self.url is None else [self.url])]))
 
     def tiles(self, records: Sequence[dict[str, Any]], notes: Sequence[str], options: PictureOptions) -> list[Tile]:
-        """Make a tile for each record, with its thumbnail, fetched again."""
-        cells = [record[self.url] if self.url else None for record in records]
-        thumbnails = fetch_thumbnails(cells, options)
+        """Make a tile for each record, with its thumbnail, fetched again; say it where some can't be."""
+        thumbnails = self._thumbnails(records, options)
         return [
-            Tile(self._caption(record), note, thumbnail, link=cell if isinstance(cell, str) else None)
-            for record, note, cell, thumbnail in zip(records, notes, cells, thumbnails, strict=True)
+            self._tile(record, note, thumbnail)
+            for record, note, thumbnail in zip(records, notes, thumbnails, strict=True)
         ]
 
-    def _caption(self, record: dict[str, Any]) -> str:
-        cell = next((record[name] for name in self.names if isinstance(record[name], str) and record[name]), "")
-        return str(cell)
+    def _thumbnails(
+        self, records: Sequence[dict[str, Any]], options: PictureOptions
+    ) -> Sequence[str | RowError | None]:
+        if self.url is None:
+            say("the page has no pictures: no column of URLs was found; name it with -c")
+            return [None] * len(records)
+        made = fetch_thumbnails([record[self.url] for record in records], options)
+        _say_missing([one for one in made if isinstance(one, RowError)], len(made))
+        return made
+
+    def _tile(self, record: dict[str, Any], note: str, thumbnail: str | RowError | None) -> Tile:
+        cell = record[self.url] if self.url else None
+        texts = [plain_text(record[name]) for name in self.titles]
+        tile = Tile(
+            " · ".join(filter(None, texts)) or plain_text(cell), note, link=cell if isinstance(cell, str) else None
+        )
+        if isinstance(thumbnail, RowError):
+            return replace(tile, missing=thumbnail.code)
+        return replace(tile, thumbnail=thumbnail)
+
+
+def _say_missing(errors: Sequence[RowError], n_rows: int) -> None:
+    if errors:
+        reasons = ", ".join(f"{code} {n:,}" for code, n in Counter(error.code for error in errors).most_common())
+        say(f"{len(errors):,} of {n_rows:,} pictures are not on the page: {reasons}; the first: {errors[0].detail}")

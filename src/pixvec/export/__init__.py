@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pixvec.errors import UsageError
 from pixvec.export.atlas import atlas_neighbors
-from pixvec.export.edges import write_edges
+from pixvec.export.edges import EDGE_ENDINGS, write_edges
 from pixvec.export.gexf import write_gexf
 from pixvec.export.graphml import write_graphml
 from pixvec.export.nodes import Nodes
@@ -23,7 +23,7 @@ from pixvec.link import LinkOptions, Links, link_vectors
 from pixvec.options import option
 from pixvec.output_file import appearing, check_new_columns, check_place, write_with_columns
 from pixvec.table import TableReader, check_output, open_table
-from pixvec.vector_table import VectorColumn, find_vector_column, read_vector_column
+from pixvec.vector_table import VectorColumn, find_vector_column, provenance_beside, read_vector_column
 
 __all__ = ["LinkFileOptions", "link_file"]
 
@@ -85,12 +85,14 @@ class _Job:
     """A table to link, read and checked, and what is to be written."""
 
     def __init__(self, input: Path, output: Path, options: LinkFileOptions) -> None:
-        self._output, self._options = output, options
+        self._input, self._output, self._options = input, output, options
         self._shape = options.to or _shape(output)
         self._reader = open_table(input)
         self._names = _new_names(self._shape, options)
-        self._check(input)
-        self._dropped = check_new_columns(self._reader.schema.names, self._names, replace=options.replace_column)
+        self._check()
+        self._dropped = check_new_columns(
+            self._reader.schema.names, self._names, replace=options.replace_column, rename="--output-columns"
+        )
         self._nodes = Nodes(self._reader, options.attribute)
         self.column = _read(self._reader, options, input)
 
@@ -98,7 +100,7 @@ class _Job:
         """Write links of the rows, in the shape that was asked for."""
         if self._shape in _COLUMNS:
             added = pa.Table.from_arrays(_columns(self._shape, links), list(self._names))
-            facts = self.column.provenance
+            facts = provenance_beside(self._input)
             write_with_columns(
                 self._reader, added, self._output, restart=self._options.restart, dropped=self._dropped, facts=facts
             )
@@ -109,12 +111,14 @@ class _Job:
             else:
                 _GRAPHS[self._shape](links, self._nodes, path)
 
-    def _check(self, input: Path) -> None:
+    def _check(self) -> None:
         if self._shape not in _GRAPHS:
-            check_output(input, self._output)
-        check_place(self._output, restart=self._options.restart)
-        if self._output.exists() and self._output.samefile(input):
-            raise UsageError(f"{self._output} is the input: write to another file")
+            if self._options.attribute:
+                raise UsageError(f"attribute is for graphs (.graphml, .gexf): {self._shape} have none to keep it with")
+            check_output(self._input, self._output)
+        if self._shape == "edges" and self._output.suffix.lower() not in EDGE_ENDINGS:
+            raise UsageError(f"{self._output}: edges are written to a file that ends in {' or '.join(EDGE_ENDINGS)}")
+        check_place(self._output, restart=self._options.restart, inputs=[self._input])
 
 
 def _shape(output: Path) -> Shape:

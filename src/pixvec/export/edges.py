@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from pixvec.link import Links
+
+EDGE_ENDINGS: Final = (".parquet", ".csv")
 
 
 def write_edges(links: Links, path: Path, *, ending: str) -> None:

@@ -11,6 +11,7 @@ from pixvec.fetch.data_url import is_data_url, read_data_url
 from pixvec.fetch.files import LocalFile
 from pixvec.fetch.options import FetchOptions
 from pixvec.fetch.url import URL, looks_like_url, parse, redacted
+from pixvec.fetch.validators import Validators
 
 __all__ = [
     "URL",
@@ -18,6 +19,7 @@ __all__ = [
     "Fetched",
     "Fetcher",
     "LocalFile",
+    "Validators",
     "is_data_url",
     "looks_like_url",
     "parse",

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 import aiohttp
@@ -20,16 +21,27 @@ from pixvec.fetch.options import FetchOptions
 from pixvec.fetch.requester import Requester
 from pixvec.fetch.slots import Slots, Turn
 from pixvec.fetch.url import URL
+from pixvec.fetch.validators import Validators, read_validators
 
 _REDIRECTS: Final = frozenset([301, 302, 303, 307, 308])
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The bytes behind a URL, and where they came from if redirects led elsewhere."""
+    """The bytes behind a URL, and where they came from if redirects led elsewhere.
+
+    Parameters
+    ----------
+    validators
+        What to ask for them with next time; None where that cannot be done.
+    is_unchanged
+        They are those of last time, says the server, and sent none.
+    """
 
     body: bytes
     final_url: str | None
+    validators: Validators | None = field(default=None, compare=False)
+    is_unchanged: bool = False
 
 
 class Attempt:
@@ -41,6 +53,8 @@ class Attempt:
         Where the first request goes.
     lease
         What the body takes of the budget is put down to it.
+    unless
+        The state of the picture whose bytes are not wanted again.
     timeout_s
         How long it may take.
     requester, slots, budget, options
@@ -57,6 +71,7 @@ class Attempt:
         url: URL,
         lease: Lease,
         *,
+        unless: Validators | None,
         timeout_s: float,
         requester: Requester,
         slots: Slots,
@@ -68,6 +83,7 @@ class Attempt:
         self._budget = budget
         self._options = options
         self._lease = lease
+        self._unless = unless
         self._hops = [url]
         self._timeout_s = timeout_s
         self._clock = asyncio.timeout(timeout_s)
@@ -83,28 +99,44 @@ class Attempt:
         """
         try:
             async with self._clock:
-                body = await self._follow()
+                return await self._follow()
         except (FetchError, aiohttp.ClientError, OSError) as error:
             failure = as_fetch_error(error)
             if failure is None:
                 raise
             raise FetchError(failure.code, self._hop_name() + failure.detail) from error
-        return Fetched(body, str(self._hops[-1]) if len(self._hops) > 1 else None)
 
     def spent_s(self) -> float:
         """Return how long it took, waiting for others not counted."""
         deadline = self._clock.when()
         return self._timeout_s - (deadline - asyncio.get_running_loop().time() if deadline else 0.0)
 
-    async def _follow(self) -> bytes:
+    async def _follow(self) -> Fetched:
         """Follow redirects from hop to hop to a body."""
         while len(self._hops) <= self._options.max_redirects + 1:
             async with self._get(self._hops[-1]) as response:
                 location = response.headers.get("Location") if response.status in _REDIRECTS else None
-                if location is None:
-                    return await self._requester.read(response, self._take)
-            self._hops.append(self._next_hop(location))
+                if location is None and (fetched := await self._read(response)):
+                    return fetched
+            if location is not None:
+                self._hops.append(self._next_hop(location))
         raise FetchError("too_many_redirects", f"more than {self._options.max_redirects} redirects")
+
+    async def _read(self, response: aiohttp.ClientResponse) -> Fetched | None:
+        """Read an answer; None where it is none to the condition that was set, which is then dropped."""
+        url = self._hops[-1]
+        final_url = str(url) if len(self._hops) > 1 else None
+        if response.status == HTTPStatus.NOT_MODIFIED and self._condition(url) and self._unless:
+            self._requester.heed_opt_out(response)
+            if self._unless.agree_with(response.headers):
+                return Fetched(b"", final_url, self._unless, is_unchanged=True)
+            self._unless = None
+            return None
+        body = await self._requester.read(response, self._take)
+        return Fetched(body, final_url, read_validators(url, response))
+
+    def _condition(self, url: URL) -> dict[str, str]:
+        return self._unless.condition(url) if self._unless else {}
 
     @asynccontextmanager
     async def _get(self, url: URL) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -116,7 +148,9 @@ class Attempt:
             self.turn = turn
             with _stopped(self._clock):
                 await self._requester.look_up(url)
-            response = await stack.enter_async_context(self._requester.get(url, cell=self._hops[0]))
+            response = await stack.enter_async_context(
+                self._requester.get(url, cell=self._hops[0], condition=self._condition(url))
+            )
             turn.hear(response.headers)
             yield response
 

@@ -49,7 +49,7 @@ class BodyReader:
             As soon as it is clear that the body will not do.
         """
         _refuse_status(response)
-        self._opt_out.check(response.headers.getall("X-Robots-Tag", ()))
+        self.heed_opt_out(response)
         unpacked = unpacker(response.headers.getall("Content-Encoding", ()))
         self._refuse_size(response.content_length or 0)
         pieces: list[bytes] = []
@@ -67,6 +67,10 @@ class BodyReader:
             return b"".join(pieces)
         finally:
             pieces.clear()  # an error keeps this frame, in a ring with aiohttp's objects, until they are collected
+
+    def heed_opt_out(self, response: aiohttp.ClientResponse) -> None:
+        """Refuse an answer that asks that its picture not be used."""
+        self._opt_out.check(response.headers.getall("X-Robots-Tag", ()))
 
     def _refuse_size(self, n_bytes: int) -> None:
         if n_bytes > self._max_bytes:

@@ -31,6 +31,7 @@ from pixvec.fetch.requester import Requester
 from pixvec.fetch.retries import Retries
 from pixvec.fetch.slots import Slots
 from pixvec.fetch.url import URL, parse, parse_path
+from pixvec.fetch.validators import Validators
 
 _READ_BUFFER_BYTES: Final = 1 << 16
 _CERTIFICATE_PLACES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # OpenSSL's environment variables
@@ -109,8 +110,13 @@ class Fetcher:
         return parse(cell) if path is None else LocalFile(path)
 
     @asynccontextmanager
-    async def fetch(self, source: URL | LocalFile) -> AsyncIterator[Fetched]:
+    async def fetch(self, source: URL | LocalFile, *, unless: Validators | None = None) -> AsyncIterator[Fetched]:
         """Fetch the bytes of a source, in as many tries as it may have; they count against the budget until the exit.
+
+        Parameters
+        ----------
+        unless
+            The state of a picture whose bytes are not wanted again, where a server is asked for it.
 
         Raises
         ------
@@ -122,13 +128,13 @@ class Fetcher:
             if isinstance(source, LocalFile):
                 yield Fetched(await self._files.read(source, lease), None)
             else:
-                yield await self._persist(source, lease)
+                yield await self._persist(source, lease, unless)
 
-    async def _persist(self, url: URL, lease: Lease) -> Fetched:
+    async def _persist(self, url: URL, lease: Lease, unless: Validators | None) -> Fetched:
         retries = Retries(self._options)
         earlier: tuple[str, str] | None = None
         while True:
-            attempt = self._attempt(url, lease, timeout_s=retries.try_timeout_s)
+            attempt = self._attempt(url, lease, unless, timeout_s=retries.try_timeout_s)
             try:
                 return await attempt.fetch()
             except FetchError as error:
@@ -142,10 +148,11 @@ class Fetcher:
             # Outside the handler, where the error no longer keeps half a body alive.
             await asyncio.sleep(pause_s)
 
-    def _attempt(self, url: URL, lease: Lease, *, timeout_s: float) -> Attempt:
+    def _attempt(self, url: URL, lease: Lease, unless: Validators | None, *, timeout_s: float) -> Attempt:
         return Attempt(
             url,
             lease,
+            unless=unless,
             timeout_s=timeout_s,
             requester=self._requester,
             slots=self._slots,

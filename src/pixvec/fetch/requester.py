@@ -6,7 +6,7 @@ It must not know of redirects, tries or turns.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 import aiohttp
@@ -57,14 +57,20 @@ class Requester:
             except OSError:
                 raise FetchError("connect_error", "the proxy's name could not be looked up") from None
 
-    def get(self, url: URL, *, cell: URL) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Send a request for a URL that a cell's URL has led to."""
-        headers = self._headers_for(url, cell)
+    def get(
+        self, url: URL, *, cell: URL, condition: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Send a request for a URL that a cell's URL has led to, under the condition that some headers state."""
+        headers = {**self._headers_for(url, cell), **condition}
         return self._session.get(_as_sent(url), allow_redirects=False, headers=headers, proxy=self._proxy)
 
     async def read(self, response: aiohttp.ClientResponse, take: Callable[[int], Awaitable[None]]) -> bytes:
         """Read an answer's body; `BodyReader.read` says how."""
         return await self._bodies.read(response, take)
+
+    def heed_opt_out(self, response: aiohttp.ClientResponse) -> None:
+        """Refuse an answer without a body as one with a body would be, where it asks that a picture not be used."""
+        self._bodies.heed_opt_out(response)
 
     def _headers_for(self, url: URL, cell: URL) -> dict[str, str]:
         # What was to be sent in secret does not go out in the open because a server says so.

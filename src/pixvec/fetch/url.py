@@ -97,8 +97,12 @@ class URL:
         if not reference:
             return self
         base = self.target.partition("?")[0]
+        try:
+            joined = urljoin(f"{self.origin}{base}", path)
+        except ValueError:
+            raise _invalid("brackets that hold no address") from None
         # The query stays out of urljoin, which drops an empty one.
-        return parse(f"{urljoin(f'{self.origin}{base}', path)}{mark}{query}")
+        return parse(f"{joined}{mark}{query}")
 
 
 def parse(cell: str) -> URL:
@@ -135,7 +139,7 @@ def parse_path(cell: str) -> str | None:
     Raises
     ------
     FetchError
-        ``path_blocked`` for a file: URL of another machine.
+        ``path_blocked`` for a file: URL of another machine, ``invalid_url`` for one with what no URL can hold.
     """
     text = cell.strip(_TRIMMED)
     scheme = _SCHEME.match(text)
@@ -143,6 +147,7 @@ def parse_path(cell: str) -> str | None:
         return None if text.startswith("//") else text
     if scheme[1].lower() != "file":
         return None
+    _refuse_illegal(text)
     parts = _FILE.fullmatch(text, scheme.end())
     if parts is None:
         raise FetchError("path_blocked", "a file: URL must name a file of this machine, as file:///folder/file")

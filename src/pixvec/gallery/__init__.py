@@ -35,13 +35,19 @@ class Tile:
     thumbnail
         What `make_thumbnail` made; None leaves an empty frame.
     link
-        Where a click leads; shown as text unless it is http or https.
+        Where a click leads; no link unless it is http or https.
+    missing
+        What the empty frame says.
+    is_marked
+        Whether it stands out from the others of its shelf.
     """
 
     caption: str
     note: str = ""
     thumbnail: str | None = None
     link: str | None = None
+    missing: str = "no picture"
+    is_marked: bool = False
 
     @property
     def href(self) -> str | None:

@@ -1,6 +1,6 @@
 """Cells of a column in, thumbnails out: fetched and decoded under the same guard as the pictures that are embedded.
 
-A cell of which nothing comes has no thumbnail; why, is what embedding tells. It must not know what is shown.
+A cell of which no picture comes gives the reason instead. It must not know what is shown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image
 
 from pixvec.checkpoint import ProcessorConfig
 from pixvec.decode import DecodeOptions
-from pixvec.errors import RowError
+from pixvec.errors import FetchError, RowError
 from pixvec.fetch import Fetcher, FetchOptions
 from pixvec.gallery import THUMBNAIL_SIDE, make_thumbnail
 from pixvec.isolation import CropMaker
@@ -46,8 +46,8 @@ class PictureOptions(FetchOptions, DecodeOptions):
         DecodeOptions.__post_init__(self)
 
 
-def fetch_thumbnails(cells: Sequence[object], options: PictureOptions) -> list[str | None]:
-    """Make a square thumbnail for each cell, a ``data:`` URL as `make_thumbnail` makes it; None where it fails."""
+def fetch_thumbnails(cells: Sequence[object], options: PictureOptions) -> list[str | RowError]:
+    """Make a square thumbnail for each cell, a ``data:`` URL as `make_thumbnail` makes it, or say why there is none."""
     with LoopThread(_Road(options).open()) as loop:
         under_way = [loop.submit(loop.resource.thumbnail(cell)) for cell in cells]
         return [thumbnail.result() for thumbnail in under_way]
@@ -73,7 +73,7 @@ class _Road:
                 self._crops.close()
                 self._threads.close()
 
-    async def thumbnail(self, cell: object) -> str | None:
+    async def thumbnail(self, cell: object) -> str | RowError:
         """Take one cell to its thumbnail."""
         try:
             async with self._slots:
@@ -84,9 +84,9 @@ class _Road:
                     case bytes():
                         return await self._threads.run(self._make, cell)
                     case _:
-                        return None
-        except RowError:
-            return None
+                        return FetchError("null_input", "the cell is empty")
+        except RowError as error:
+            return error
 
     def _make(self, body: bytes) -> str:
         pixels, _ = self._crops.crop(body, sha256=hashlib.sha256(body).digest())

@@ -78,9 +78,12 @@ class CropMaker:
             Isolation is demanded, and no worker can be started.
         """
         try:
-            with self._croppers.lend() as cropper:
-                if isinstance(cropper, Worker) and self._options.isolate == "always":
-                    cropper.await_ready()
+            match self._options.isolate:
+                case "always":
+                    with self._workers.lend():
+                        pass
+                case "auto":
+                    self._workers.start_ahead()
         except WorkerStartError as error:
             self._do_without(error)
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from pixvec.isolation.worker import Worker, WorkerLostError, WorkerStartError
+
+_START_TRIES: Final = 5
+"""How many workers may be ended by somebody, one after the other, before they have started."""
 
 
 class WorkersClosedError(Exception):
@@ -29,6 +33,10 @@ class Workers:
         self._all: set[Worker] = set()
         self._is_closed = False
 
+    def start_ahead(self) -> None:
+        """Start a worker that is lent later, without waiting until it has started."""
+        self._take_back(self._take())
+
     @contextmanager
     def lend(self) -> Iterator[Worker]:
         """Lend a worker; it comes back when the block ends, unless it was lost or left in the middle of a picture.
@@ -40,12 +48,11 @@ class Workers:
         WorkersClosedError
             The workers have been closed, perhaps while the block waited for this one.
         """
-        worker = self._take()
+        worker = self._take_ready()
         try:
             yield worker
-        except (WorkerStartError, WorkerLostError):
-            if self._is_closed:  # which is what ended it
-                raise WorkersClosedError from None
+        except WorkerLostError:
+            self._refuse_if_closed()  # which is what ended it
             raise
         finally:
             self._take_back(worker)
@@ -59,10 +66,28 @@ class Workers:
             while self._idle:
                 self._drop(self._idle.pop())
 
+    def _take_ready(self) -> Worker:
+        n_tries = 0
+        while True:
+            worker = self._take()
+            try:
+                worker.await_ready()
+            except WorkerStartError as error:
+                self._take_back(worker)
+                self._refuse_if_closed()
+                n_tries += 1
+                if n_tries == _START_TRIES or not error.may_pass:
+                    raise
+            else:
+                return worker
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise WorkersClosedError from None
+
     def _take(self) -> Worker:
         with self._lock:
-            if self._is_closed:
-                raise WorkersClosedError
+            self._refuse_if_closed()
             while self._idle:
                 worker = self._idle.pop()
                 if worker.is_alive:
@@ -74,7 +99,7 @@ class Workers:
 
     def _take_back(self, worker: Worker) -> None:
         with self._lock:
-            if worker.is_idle and not self._is_closed:
+            if worker.is_idle and worker.is_alive and not self._is_closed:
                 self._idle.append(worker)
             else:
                 self._drop(worker)

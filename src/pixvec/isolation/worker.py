@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+import PIL
+
 from pixvec.decode import Header
 from pixvec.decode_worker import BODY, BUG, CROP, ERROR, GO, HEAD, HEADER, PLAN, READY, unpack_header
 from pixvec.errors import ImageError
@@ -28,10 +30,24 @@ _END_S: Final = 1.0
 _LONGEST_ANSWER: Final = 1 << 16
 _PASSED_ON: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
 """What of the environment an interpreter may need to start; a worker has no use for the rest, and must not see it."""
+_HOMES: Final = (str(Path(__file__).parents[2]), str(Path(PIL.__file__).parents[1]))
+"""Where pixvec and Pillow are."""
 
 
 class WorkerStartError(Exception):
-    """No worker can be started, and this is why."""
+    """A worker cannot be started, and this is why.
+
+    Parameters
+    ----------
+    reason
+        What the system said, or the process before it ended.
+    may_pass
+        Whether the next one may start all the same, because somebody ended this one.
+    """
+
+    def __init__(self, reason: str, *, may_pass: bool = False) -> None:
+        super().__init__(reason)
+        self.may_pass = may_pass
 
 
 class WorkerLostError(Exception):
@@ -105,8 +121,11 @@ class Worker:
             return
         try:
             self._receive(READY, max_s=_START_S)
+        except TimeoutError:
+            raise WorkerStartError(f"{sys.executable!r} took over {_START_S:g} s") from None
         except WorkerLostError as error:
-            raise WorkerStartError(f"{sys.executable!r}: {self._last_words() or error}") from None
+            was_ended = (self._process.returncode or 0) < 0
+            raise WorkerStartError(f"{sys.executable!r}: {self._last_words() or error}", may_pass=was_ended) from None
         if self._process.stderr:
             self._process.stderr.close()
         self._is_ready = True
@@ -121,7 +140,6 @@ class Worker:
         WorkerLostError
             The worker does not answer.
         """
-        self.await_ready()
         self.is_idle = False
         packed = self._ask(BODY, body, wanted=HEADER)
         try:
@@ -162,16 +180,15 @@ class Worker:
     def _ask(self, kind: bytes, payload: bytes, *, wanted: bytes) -> bytes:
         try:
             self._send(kind, payload)
+            return self._receive(wanted, max_s=self._max_s)
         except TimeoutError:
-            raise self._overran() from None
+            raise self._lost(f"the decoder took over {self._max_s:g} s", is_the_picture=True) from None
         except OSError:
             raise self._lost_by_itself() from None
-        return self._receive(wanted, max_s=self._max_s)
 
     def _send(self, kind: bytes, payload: bytes) -> None:
         self._socket.settimeout(self._max_s)
-        self._socket.sendall(HEAD.pack(kind, len(payload)))
-        self._socket.sendall(payload)
+        self._socket.sendall(HEAD.pack(kind, len(payload)) + payload)  # at once, so that the worker wakes once
 
     def _receive(self, wanted: bytes, *, max_s: float) -> bytes:
         deadline = time.monotonic() + max_s
@@ -189,12 +206,10 @@ class Worker:
         received = bytearray(n_bytes)
         left = memoryview(received)
         while left:
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
             try:
-                self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
                 n_received = self._socket.recv_into(left)
-            except TimeoutError:
-                raise self._overran() from None
-            except OSError:
+            except ConnectionError:
                 n_received = 0
             if not n_received:
                 raise self._lost_by_itself()
@@ -205,15 +220,12 @@ class Worker:
         try:
             code, detail = json.loads(payload)
             error = ImageError(str(code), str(detail))
-        except ValueError:
+        except (ValueError, TypeError, RecursionError):
             return self._lost("the decoder's answer makes no sense", is_the_picture=True)
         self.is_idle = True
         return error
 
     # Ends -------------------------------------------------------------------------------------------------------------
-
-    def _overran(self) -> WorkerLostError:
-        return self._lost(f"the decoder took over {self._max_s:g} s", is_the_picture=True)
 
     def _lost(self, reason: str, *, is_the_picture: bool) -> WorkerLostError:
         self.kill()
@@ -250,9 +262,14 @@ def _start(program: tuple[str, ...], stream: socket.socket) -> subprocess.Popen[
 
 
 def _environment() -> dict[str, str]:
-    """Let a worker find the modules that the parent finds, in their order."""
+    """Let a worker find the modules that the parent found, in their order, and none in the folder it happens to be in.
+
+    A relative entry of the path means another folder once the program has changed its own. What was found by way of
+    one, by an import hook or in an archive is named by where it is.
+    """
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {**passed_on, "PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)}
+    path = [*filter(os.path.isabs, sys.path), *_HOMES]
+    return {**passed_on, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
 
 
 def _signal_name(number: int) -> str:

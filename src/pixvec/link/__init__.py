@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pixvec.errors import UsageError
 from pixvec.link.approximate import nearest_approximately
 from pixvec.link.exact import nearest
 from pixvec.link.ranking import Neighbors, Pairs
@@ -42,18 +41,14 @@ class LinkOptions:
     """
 
     n_nearest: int = option(15, "how many neighbours a row is linked to at most", minimum=1)
-    similarity_min: float = option(0.0, "no link between vectors of a smaller cosine", minimum=-1)
-    similarity_min_q: float = option(0.0, "no link below this quantile of all links", minimum=0)
+    similarity_min: float = option(0.0, "no link between vectors of a smaller cosine", minimum=-1, maximum=1)
+    similarity_min_q: float = option(0.0, "no link below this quantile of all links", minimum=0, maximum=1)
     metric: Literal["angular"] = option("angular", "how nearness is measured")
     n_trees: int = option(30, "accepted and without effect", minimum=1)
     search_k_mult: int = option(2, "accepted and without effect", minimum=1)
 
     def __post_init__(self) -> None:
         check_options(self)
-        for name in ("similarity_min", "similarity_min_q"):
-            value = getattr(self, name)
-            if not value <= 1:  # nor is NaN
-                raise UsageError(f"{name}={value!r}: expected at most 1")
 
 
 @dataclass(frozen=True, slots=True)

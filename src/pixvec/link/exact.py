@@ -15,6 +15,7 @@ import numpy as np
 from pixvec.engine import resolve_precision
 from pixvec.link.close_up import CloseUp
 from pixvec.link.crowd import nearest_in_crowd
+from pixvec.link.overlap import overlapped
 from pixvec.link.ranking import Neighbors, Pairs
 from pixvec.link.screen import Batch, Screen
 from pixvec.link.sieve import MAX_CANDIDATES, Sieve
@@ -54,42 +55,47 @@ def nearest(
     n_queries = len(space) if queries is None else len(queries)
     found = Neighbors.empty(n_queries, k)
     if k and n_queries:
-        search = _Search(space, k, stop)
-        n_done = 0
-        for batch in search.batches(queries):
-            for places, pairs in search.neighbors(batch):
-                found.put(n_done + places, pairs)
-            n_done += len(batch.queries)
+        search = _Search(space, k, stop, found)
+        for n_done in overlapped(search.finish, search.batches(queries)):
             if on_progress:
                 on_progress(n_done, n_queries)
     return found
 
 
 class _Search:
-    """A search for the k nearest: at least 1, and at most as many as there are others."""
+    """A search for the k nearest: at least 1, and at most as many as there are others. `found` takes them in."""
 
-    def __init__(self, space: Space, k: int, stop: threading.Event | None) -> None:
+    def __init__(self, space: Space, k: int, stop: threading.Event | None, found: Neighbors) -> None:
         units = Units.of(space)
         self._space = space
         self._k = k
         self._stop = stop
+        self._found = found
         self._rounding = units.rounding
         self._screen = Screen(units, k, resolve_precision("auto"), stop)
         self._close_up = CloseUp(units, stop=stop)
 
-    def batches(self, queries: Numbers | None) -> Iterator[Batch]:
-        """Screen queries, and put blocks together that leave few pairs."""
+    def batches(self, queries: Numbers | None) -> Iterator[tuple[int, Batch]]:
+        """Screen queries, and put blocks together that leave few pairs; each with how many queries were before."""
         blocks: list[Batch] = []
+        n_before, n_queries = 0, 0
         for block in self._screen.all() if queries is None else self._screen.some(queries):
             blocks.append(block)
-            n_queries = sum(len(block.queries) for block in blocks)
+            n_queries += len(block.queries)
             if n_queries >= self._max_queries or sum(len(block.groups) for block in blocks) >= _MAX_PAIRS:
-                yield Batch.joined(blocks)
-                blocks = []
+                yield n_before, Batch.joined(blocks)
+                blocks, n_before, n_queries = [], n_before + n_queries, 0
         if blocks:
-            yield Batch.joined(blocks)
+            yield n_before, Batch.joined(blocks)
 
-    def neighbors(self, batch: Batch) -> Iterator[tuple[Numbers, Pairs]]:
+    def finish(self, numbered: tuple[int, Batch]) -> int:
+        """Find the neighbours of a batch, and tell how many queries are done with it."""
+        n_before, batch = numbered
+        for places, pairs in self._neighbors(batch):
+            self._found.put(n_before + places, pairs)
+        return n_before + len(batch.queries)
+
+    def _neighbors(self, batch: Batch) -> Iterator[tuple[Numbers, Pairs]]:
         """Give ranked pairs, at least the k nearest, for some places of a batch after the other, until for all."""
         sieve = Sieve(batch.floors - self._rounding, self._k, 2 * self._rounding)
         for pairs in self._close_up(batch, sieve.limits):

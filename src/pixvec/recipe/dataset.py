@@ -116,7 +116,7 @@ class Dataset:
 
     def __init__(self, source: TableReader, path: Path | None = None) -> None:
         self.source = source
-        self._path = path
+        self.path = path
         self._stamp = _stamp(path)
         self._added: pa.Table | None = None
 
@@ -167,8 +167,8 @@ class Dataset:
         RunError
             When its file is another now.
         """
-        if _stamp(self._path) != self._stamp:
-            raise RunError(f"{self._path} changed after the steps had read it")
+        if _stamp(self.path) != self._stamp:
+            raise RunError(f"{self.path} changed after the steps had read it")
 
     def _own_column(self, name: str) -> InputColumn:
         return _ArrowColumn(name, self.source)

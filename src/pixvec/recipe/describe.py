@@ -32,7 +32,7 @@ def _with_beside(outputs: Iterable[Slot]) -> Iterator[Slot]:
 
 
 def _help(parameter: Parameter) -> str:
-    is_bounded = parameter.choices or parameter.minimum is not None
+    is_bounded = parameter.choices or parameter.minimum is not None or parameter.maximum is not None
     return f"{parameter.help} ({parameter.expected})" if is_bounded else parameter.help
 
 

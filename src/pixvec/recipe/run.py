@@ -81,6 +81,8 @@ def _read(recipe: StrPath) -> str:
         if recipe.strip() and "(" not in recipe:
             raise UsageError(f"{shown(recipe)} is no recipe: for a file, give its path as a pathlib.Path")
         return recipe
+    if not isinstance(recipe, os.PathLike):
+        raise UsageError(f"a recipe is its text, or its file as a pathlib.Path, not {type(recipe).__name__}")
     try:
         return Path(recipe).read_text(encoding="utf-8")
     except OSError as error:

@@ -96,7 +96,7 @@ class Parameter:
     def of(cls, option: Option) -> Parameter:
         """Make an option of pixvec a parameter."""
         kind = "string" if option.choices else _RECIPE_TYPES[option.type]
-        return cls(option.name, kind, option.default, option.help or "", option.choices, option.minimum)
+        return cls(option.name, kind, option.default, option.help or "", option.choices, option.minimum, option.maximum)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.type} = {format_value(self.default)}"

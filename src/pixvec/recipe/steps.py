@@ -6,7 +6,7 @@ may set: those that decide vectors. Recipes come from strangers, so what a run m
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Final
 
 from pixvec.link import LinkOptions
@@ -26,10 +26,10 @@ RUN_OPTIONS: Final = {field.name for field in fields(RecipeOptions)}.difference(
 _, _ERROR, _DETAIL, _IMAGE = result_names("")
 
 
-def _parameters(options: type, *names: str, **maxima: float) -> tuple[Parameter, ...]:
-    """Make parameters of options: of those that are named, or of all; with what they are at most."""
+def _parameters(options: type, *names: str) -> tuple[Parameter, ...]:
+    """Make parameters of options: of those that are named, or of all."""
     known = {option.name: option for option in options_of(options)}
-    return tuple(replace(Parameter.of(known[name]), maximum=maxima.get(name)) for name in names or known)
+    return tuple(Parameter.of(known[name]) for name in names or known)
 
 
 _EMBED_IMAGES: Final = Step(
@@ -68,7 +68,7 @@ _LINK_EMBEDDINGS: Final = Step(
     help="Link each row to the rows whose vectors are nearest to its own.",
     example='link_embeddings(ds.embedding, {"n_nearest": 15}) -> (ds.targets, ds.weights)',
     inputs=(Slot("embedding", "list[number]", "vectors, as the embedding steps make them"),),
-    parameters=_parameters(LinkOptions, similarity_min=1, similarity_min_q=1),
+    parameters=_parameters(LinkOptions),
     outputs=(
         Slot("targets", "list[number]", "the numbers of the nearest rows, nearest first"),
         Slot("weights", "list[number]", "the cosines of these links"),

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from pixvec.errors import RunError, UsageError
+from pixvec.errors import UsageError
 from pixvec.fetch import looks_like_url
 from pixvec.report import BugsMetError, Report, TooManyFailedError
 from pixvec.result_columns import replaced_columns
@@ -24,7 +25,7 @@ from pixvec.run.retry import open_retry, retry_in_file, retry_in_folder
 from pixvec.run.to_file import embed_to_file
 from pixvec.run.to_folder import check_folder, embed_to_folder
 from pixvec.run.work_folder import REPLACEMENT, work_folder
-from pixvec.table import check_output, find_url_column, open_table
+from pixvec.table import check_output, find_url_column, open_table, pictures_folder
 
 __all__ = ["FileOptions", "StrPath", "TableOptions", "run_file"]
 
@@ -35,11 +36,13 @@ def run_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
     """Embed a column of a table file."""
     is_folder = _is_folder(output)
     (check_folder if is_folder else check_output)(Path(input), Path(output))
+    options = _letting_pictures_in(Path(input), options)
     place = Path(output).resolve()  # so that a link stays one
     with work_folder(place) as work:
         settle(work, place, output=Path(output))
         if options.retried_words:
-            job, embed = open_retry(Path(output), options), retry_in_folder if is_folder else retry_in_file
+            as_written = options.as_written(Path(input), Path(output))
+            job, embed = open_retry(Path(output), as_written), retry_in_folder if is_folder else retry_in_file
         else:
             job, embed = _open(Path(input), Path(output), options), embed_to_folder if is_folder else embed_to_file
         with _telling_what_is_safe(job, work, place):
@@ -54,10 +57,20 @@ def _is_folder(output: StrPath) -> bool:
 
 
 def _open(input: Path, output: Path, options: FileOptions) -> Job:
-    source = open_table(input)
+    source = open_table(input, options)
     column = find_url_column(source, options.column, looks_like_url=looks_like_url)
     dropped = replaced_columns(source.schema.names, options)
     return Job(input=input, output=output, source=source, column=column, dropped=dropped, options=options)
+
+
+def _letting_pictures_in(input: Path, options: FileOptions) -> FileOptions:
+    """Let the pictures of a folder in, where they are the input: who names them means them."""
+    folder = pictures_folder(input)
+    if folder is None:
+        return options
+    if options.files_under is not None:
+        raise UsageError(f"the pictures in {folder} are let in: leave --files-under (files_under=) out")
+    return replace(options, files_under=folder)
 
 
 @contextmanager
@@ -67,10 +80,6 @@ def _telling_what_is_safe(job: Job, work: Path, place: Path) -> Iterator[None]:
         yield
     except UsageError:
         raise
-    except MemoryError as error:
-        end = RunError("there is not enough memory")
-        _note_what_is_safe(end, job, work, place)
-        raise end from error
     except (Exception, KeyboardInterrupt) as end:
         _note_what_is_safe(end, job, work, place)
         raise

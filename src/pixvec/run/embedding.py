@@ -1,7 +1,7 @@
 """Rows to finished parts: those that are finished are compared with the input, the others are made.
 
-The input is read twice side by side: its cells ahead of the model, its rows when they are decided. Finished parts are
-compared as they are passed; they come first, and so a changed input is found before any work.
+The input is read once, ahead of the model. A part is written as soon as all its rows are decided, whatever the parts
+before it wait for; so what an end costs is what is under way.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import groupby, islice
+from dataclasses import dataclass, field
+from itertools import count, groupby, islice
 from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import pyarrow as pa
 
 from pixvec.columns import open_column
-from pixvec.errors import PixvecError, RunError, UsageError
-from pixvec.report import OnProgress
+from pixvec.errors import PixvecError, UsageError
 from pixvec.result_columns import result_table
 from pixvec.run.digest import RowsDigest
 from pixvec.run.job import Job
@@ -31,15 +30,31 @@ from pixvec.values import Row
 
 FILE_PART_ROWS: Final = 512
 FOLDER_PART_ROWS: Final = 4_096
+WAITING_TABLE_BYTES: Final = 128 << 20
+"""Bytes of the input's rows that are read and in no part yet; more than a part's writer keeps back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Consecutive rows of one part, as they are read; `row` is the number of the first."""
+    """Consecutive rows of one part, as they are read.
+
+    Parameters
+    ----------
+    row
+        The number of the first one.
+    rows
+        What they came to, by their places in the piece, as far as they are decided.
+    """
 
     part: Part
     row: int
     table: pa.Table
+    rows: dict[int, Row] = field(default_factory=dict)
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether all its rows are."""
+        return len(self.rows) == len(self.table)
 
 
 def embed_parts(job: Job, work: Path, folder: Path, *, whole_rows: bool) -> list[Part]:
@@ -65,19 +80,18 @@ def embed_parts(job: Job, work: Path, folder: Path, *, whole_rows: bool) -> list
     for part in finished:
         job.report.resume(part.n_rows, part.failures)
     plan = Plan(finished, job.options.part_rows or (FOLDER_PART_ROWS if whole_rows else FILE_PART_ROWS))
-    chunks = job.chunks(columns=None if whole_rows else [job.column])
-    parts = [part for part in finished if not part.n_rows]  # the one of a table without rows
-    with job.telling_progress() as on_progress, closing(_Rows(job, plan, on_progress)) as rows:
-        for part, pieces in by_part(chunks, plan):
-            if part.is_finished:
-                _check_unchanged(job, part, pieces)
-                parts.append(part)
-            else:
-                parts.append(_make(job, pieces, rows, work / UNFINISHED, folder, whole_rows=whole_rows))
-        rows.end()
-    if finished and (not parts or parts[-1].stop < finished[-1].stop):
+    parts = _Parts(job, plan, work, folder, whole_rows=whole_rows)
+    with (
+        job.telling_progress() as on_progress,
+        closing(parts),
+        closing(job.embed(parts.cells(), on_progress, is_full=parts.is_full)) as rows,
+    ):
+        for number, row in parts.naming_bugs(rows):
+            parts.decide(number, row)
+    done = sorted(parts.done, key=attrgetter("start", "stop"))
+    if finished and (not done or done[-1].stop < finished[-1].stop):
         raise UsageError(_changed(job, f"is shorter than when row {finished[-1].stop - 1:,} was embedded"))
-    return parts
+    return done
 
 
 def by_part(chunks: Iterable[Chunk], plan: Plan) -> Iterator[tuple[Part, Iterator[Piece]]]:
@@ -121,62 +135,125 @@ def _changed(job: Job, change: str) -> str:
     )
 
 
-def _make(job: Job, pieces: Iterable[Piece], rows: _Rows, unfinished: Path, folder: Path, *, whole_rows: bool) -> Part:
-    """Write a part when all its rows are decided."""
-    digest, failures, numbers = RowsDigest(), Counter[str](), []
-    with PartWriter(unfinished, job.output) as writer:
-        for piece in pieces:
-            decided = rows.take(piece)
-            results = result_table(decided, job.results)
-            writer.write(open_frame(piece.table).with_results(results, dropped=job.dropped) if whole_rows else results)
-            digest.add(piece.table)
-            failures.update(row.error for row in decided if row.error)
-            numbers += [piece.row, piece.row + piece.table.num_rows]
-        part = Part(numbers[0], numbers[-1], digest.hexdigest(), failures)
-        writer.put(folder, part, job.facts)
-    return part
+class _Parts:
+    """The parts of a table that are done, and those in the making."""
 
-
-class _Rows:
-    """The rows that are in no finished part, in order; and a watch that both readings of the input agree."""
-
-    def __init__(self, job: Job, plan: Plan, on_progress: OnProgress | None) -> None:
+    def __init__(self, job: Job, plan: Plan, work: Path, folder: Path, *, whole_rows: bool) -> None:
+        self.done = [part for part in plan.finished if not part.n_rows]  # the one of a table without rows
         self._job = job
-        self._readings: deque[int] = deque()
-        self._rows = job.embed(self._cells(plan), on_progress)
+        self._plan = plan
+        self._work = work
+        self._folder = folder
+        self._whole_rows = whole_rows
+        self._in_the_making: list[_Making] = []
+        self._places: dict[int, _Place] = {}
+        self._n_bytes = 0
 
-    def take(self, piece: Piece) -> list[Row]:
-        """Wait for the rows of a piece."""
-        decided: list[Row] = []
+    def cells(self) -> Iterator[object]:
+        """Read the cells of unfinished parts, and compare finished ones."""
+        numbers = count()
+        for part, pieces in by_part(
+            self._job.chunks(columns=None if self._whole_rows else [self._job.column]), self._plan
+        ):
+            if part.is_finished:
+                _check_unchanged(self._job, part, pieces)
+                self.done.append(part)
+            else:
+                yield from self._cells_of(self._begin(part), pieces, numbers)
+
+    def decide(self, number: int, row: Row) -> None:
+        """Take the row of the `number`-th cell."""
+        making, piece, index = self._places.pop(number)
+        piece.rows[index] = row
+        if piece.is_decided:
+            self._advance(making)
+
+    def is_full(self) -> bool:
+        """Tell whether no more of the input should be kept."""
+        return self._n_bytes > WAITING_TABLE_BYTES
+
+    def naming_bugs(self, rows: Iterator[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
+        """Add to a bug which row it was met at: the first one that is undecided."""
         try:
-            decided.extend(islice(self._rows, piece.table.num_rows))
+            yield from rows
         except PixvecError:
             raise
         except Exception as bug:
-            bug.add_note(f"pixvec: it is row {piece.row + len(decided)} of {self._job.input}, counted from 0")
+            for _, piece, index in islice(self._places.values(), 1):
+                bug.add_note(f"pixvec: it is row {piece.row + index} of {self._job.input}, counted from 0")
             raise
-        if not self._readings or self._readings.popleft() != hash(tuple(self._read(piece))):
-            self._broken()
-        return decided
-
-    def end(self) -> None:
-        """Make sure that there are no more rows."""
-        if next(self._rows, None) is not None:
-            self._broken()
 
     def close(self) -> None:
-        """Drop what is under way."""
-        self._rows.close()
+        """Give up what is in the making."""
+        for making in self._in_the_making:
+            making.writer.close()
 
-    def _cells(self, plan: Plan) -> Iterator[object]:
-        for piece in _pieces(self._job.chunks(columns=[self._job.column]), plan):
-            if not piece.part.is_finished:
-                cells = self._read(piece)
-                self._readings.append(hash(tuple(cells)))
-                yield from cells
+    def _begin(self, part: Part) -> _Making:
+        writer = PartWriter(self._work / f"{UNFINISHED}-{part.start}", self._job.output)
+        self._in_the_making.append(_Making(self._job, writer, whole_rows=self._whole_rows))
+        return self._in_the_making[-1]
 
-    def _read(self, piece: Piece) -> list[object]:
-        return open_column(piece.table.column(self._job.column).to_pylist()).cells
+    def _cells_of(self, making: _Making, pieces: Iterable[Piece], numbers: Iterator[int]) -> Iterator[object]:
+        for piece in pieces:
+            making.pieces.append(piece)
+            self._advance(making)
+            cells = open_column(piece.table.column(self._job.column).to_pylist()).cells
+            for index, cell in enumerate(cells):
+                self._places[next(numbers)] = (making, piece, index)
+                yield cell
+        making.is_read = True
+        self._advance(making)
 
-    def _broken(self) -> None:
-        raise RunError(f"{self._job.input} changed while it was read")
+    def _advance(self, making: _Making) -> None:
+        """Write what can be written."""
+        making.write_decided()
+        if making.is_whole:
+            self._in_the_making.remove(making)
+            self.done.append(making.put(self._folder))
+        self._n_bytes = sum(making.n_bytes for making in self._in_the_making)
+
+
+class _Making:
+    """A part in the making: its pieces are written in order, as far as their rows are decided."""
+
+    def __init__(self, job: Job, writer: PartWriter, *, whole_rows: bool) -> None:
+        self.writer = writer
+        self.pieces: deque[Piece] = deque()
+        self.is_read = False
+        self._job = job
+        self._whole_rows = whole_rows
+        self._digest = RowsDigest()
+        self._failures = Counter[str]()
+        self._bounds: list[int] = []
+
+    @property
+    def is_whole(self) -> bool:
+        return self.is_read and not self.pieces
+
+    @property
+    def n_bytes(self) -> int:
+        n_bytes: int = sum(piece.table.nbytes for piece in self.pieces)
+        return n_bytes + self.writer.n_pending_bytes
+
+    def write_decided(self) -> None:
+        while self.pieces and self.pieces[0].is_decided:
+            self._write(self.pieces.popleft())
+
+    def put(self, folder: Path) -> Part:
+        """Let the part appear."""
+        part = Part(self._bounds[0], self._bounds[-1], self._digest.hexdigest(), self._failures)
+        self.writer.put(folder, part, self._job.facts)
+        return part
+
+    def _write(self, piece: Piece) -> None:
+        rows = [piece.rows[index] for index in range(piece.table.num_rows)]
+        results = result_table(rows, self._job.results)
+        source = open_frame(piece.table)
+        self.writer.write(source.with_results(results, dropped=self._job.dropped) if self._whole_rows else results)
+        self._digest.add(piece.table)
+        self._failures.update(row.error for row in rows if row.error)
+        self._bounds += [piece.row, piece.row + piece.table.num_rows]
+
+
+_Place: TypeAlias = tuple[_Making, Piece, int]
+"""The part, the piece and the row in it that a cell belongs to."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,11 +14,12 @@ import pyarrow as pa
 
 from pixvec.errors import RunError, UsageError
 from pixvec.model import ClipModel
-from pixvec.pipeline import embed_cells
+from pixvec.pipeline import embed_unordered
 from pixvec.progress import telling_progress
 from pixvec.provenance import provenance, same_bits
 from pixvec.report import OnProgress, Report
 from pixvec.result_columns import result_schema
+from pixvec.run.log import keeping_log, log_path
 from pixvec.run.options import FileOptions
 from pixvec.table import Chunk, TableReader
 from pixvec.values import Row
@@ -89,16 +90,27 @@ class Job:
         return n_rows if limit is None or n_rows is None else min(n_rows, limit)
 
     @contextmanager
-    def telling_progress(self) -> Iterator[OnProgress | None]:
-        """Give what the report is told to."""
+    def telling_progress(self) -> Iterator[OnProgress]:
+        """Give what the report is told to: the log, and who watches."""
         wanted = False if self.options.quiet else self.options.progress
-        with telling_progress(wanted, self.n_rows, n_resumed=self.report.n_resumed) as on_progress:
-            yield on_progress
+        with (
+            telling_progress(wanted, self.n_rows, n_resumed=self.report.n_resumed) as show,
+            keeping_log(log_path(self.output.resolve()), self.report, anew=self.options.restart) as log,
+        ):
 
-    def embed(self, cells: Iterable[object], on_progress: OnProgress | None) -> Generator[Row, None, None]:
-        """Take cells to their rows."""
-        keep_going = self.options.keep_going
-        return embed_cells(cells, self.model, self.options, self.report, on_progress, keep_going=keep_going)
+            def tell(report: Report) -> None:
+                log(report)
+                if show:
+                    show(report)
+
+            yield tell
+
+    def embed(
+        self, cells: Iterable[object], on_progress: OnProgress, *, is_full: Callable[[], bool] = lambda: False
+    ) -> Generator[tuple[int, Row], None, None]:
+        """Take cells to their rows, each handed out with its cell's number as soon as it is decided."""
+        how = (self.model, self.options, self.report, on_progress)
+        return embed_unordered(cells, *how, keep_going=self.options.keep_going, is_full=is_full)
 
     def chunks(self, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read the rows, or some of their columns. What is found wrong with them now breaks the run."""

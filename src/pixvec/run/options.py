@@ -12,6 +12,7 @@ from pixvec.options import option
 from pixvec.report import OnProgress
 from pixvec.result_columns import ResultOptions
 from pixvec.settings import Settings
+from pixvec.table import ReadOptions
 
 _COUNT_OR_SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 
@@ -24,7 +25,7 @@ class TableOptions(ResultOptions, Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileOptions(TableOptions):
+class FileOptions(TableOptions, ReadOptions):
     """How a table file is embedded."""
 
     limit: int | None = option(None, "embed only this many rows, the first ones", minimum=0)

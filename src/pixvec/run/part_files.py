@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,10 +36,15 @@ class PartWriter:
         self._file: pq.ParquetWriter | None = None
         self._pending: list[pa.Table] = []
 
+    @property
+    def n_pending_bytes(self) -> int:
+        """How much is not written yet."""
+        return sum(table.nbytes for table in self._pending)
+
     def write(self, table: pa.Table) -> None:
         """Append rows."""
         self._pending.append(table)
-        if sum(table.nbytes for table in self._pending) >= _ROW_GROUP_BYTES:
+        if self.n_pending_bytes >= _ROW_GROUP_BYTES:
             with reporting_write_errors(self._output):
                 self._flush()
 
@@ -62,10 +67,8 @@ class PartWriter:
         self._file.write_table(table, row_group_size=max(table.num_rows, 1))
         return self._file
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """Give up what was not put."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()

@@ -80,18 +80,18 @@ class Plan:
     """
 
     def __init__(self, finished: Sequence[Part], part_rows: int) -> None:
-        self._finished = finished
+        self.finished = finished
         self._starts = [part.start for part in finished]
         self._part_rows = part_rows
 
     def part_of(self, row: int) -> Part:
         """Find the part of a row."""
         index = bisect_right(self._starts, row)
-        if index and row < self._finished[index - 1].stop:
-            return self._finished[index - 1]
+        if index and row < self.finished[index - 1].stop:
+            return self.finished[index - 1]
         start = row - row % self._part_rows
         stop = start + self._part_rows
-        after = self._finished[index - 1].stop if index else 0
+        after = self.finished[index - 1].stop if index else 0
         before = self._starts[index] if index < len(self._starts) else stop
         return Part(max(start, after), min(stop, before))
 
@@ -128,8 +128,8 @@ def _read_part(path: Path, named: Part, facts: Mapping[str, Any]) -> Part | None
         raise UsageError(f"{path} is no part of pixvec's: move it away")
     if differing := differences(written["facts"], facts):
         raise UsageError(
-            f"{path.parent} holds parts of a run that differs: {differing}; "
-            "go on with what it was, or throw its parts away with --restart (restart=True)"
+            f"{path.parent} holds parts of a run that differs: {differing}; go on with what it was"
+            + ("" if facts.get("retry") else ", or throw its parts away with --restart (restart=True)")
         )
     return Part(named.start, named.stop, written["input_sha256"], written["failures"])
 
@@ -172,13 +172,13 @@ def remove_parts(folder: Path) -> None:
         (folder / part.name).unlink()
 
 
-def remove_parts_of_others(folder: Path, table: Path) -> None:
-    """Remove the parts that a retry made for what the table was before that retry came to its end."""
+def remove_obsolete_parts(folder: Path, table: Path, facts: Mapping[str, Any]) -> None:
+    """Remove the parts that a finished table has taken in: its own run's, and those that retried what it was before."""
     paths = [folder / part.name for part in list_parts(folder)]
-    made_for = {path: _written(metadata).get("facts", {}) for path in paths if (metadata := _metadata(path))}
-    now = file_sha256(table) if made_for else None
-    for path, facts in made_for.items():
-        if facts.get("table_sha256") not in {None, now}:
+    made_with = {path: _written(metadata).get("facts", {}) for path in paths if (metadata := _metadata(path))}
+    now = file_sha256(table) if made_with else None
+    for path, written in made_with.items():
+        if not differences(written, facts) or written.get("table_sha256") not in {None, now}:
             path.unlink()
 
 

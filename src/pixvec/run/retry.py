@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pixvec.columns import open_column
 from pixvec.errors import UsageError
+from pixvec.pipeline import in_order
 from pixvec.result_columns import result_names, result_table
 from pixvec.run.embedding import embed_parts
 from pixvec.run.facts import differences, file_sha256
@@ -27,10 +28,10 @@ from pixvec.run.job import CHUNK_ROWS, Job
 from pixvec.run.options import FileOptions
 from pixvec.run.output import put_table, read_facts
 from pixvec.run.part_files import PartWriter, Results
-from pixvec.run.parts import Part, finished_parts, list_parts, remove_parts, remove_parts_of_others
+from pixvec.run.parts import Part, finished_parts, list_parts, remove_obsolete_parts, remove_parts
 from pixvec.run.work_folder import REPLACEMENT, UNFINISHED
 from pixvec.table import Chunk, TableReader, create_table, open_table
-from pixvec.table.cell_text import cell_texts
+from pixvec.table.cell_text import is_text, recast
 from pixvec.values import Row
 
 Mask: TypeAlias = NDArray[np.bool_]
@@ -68,10 +69,13 @@ def open_retry(output: Path, options: FileOptions) -> Job:
     facts = read_facts(table, options.output_column)
     if facts is None or "column" not in facts:
         raise UsageError(f"{output} does not say what its vectors were made with, so that none can be added to them")
+    source = open_table(table, options)
+    if _error_name(options) not in source.schema.names:
+        raise UsageError(f"{output} does not say which of its rows failed, so that none can be embedded again")
     return Job(
         input=output,
         output=output,
-        source=RetriedRows(open_table(table), options),
+        source=RetriedRows(source, options),
         column=options.column or facts["column"],
         dropped=(),
         options=replace(options, limit=None),
@@ -91,8 +95,8 @@ def retry_in_file(job: Job, work: Path, place: Path) -> None:
     """
     facts = read_facts(place, job.options.output_column) or {}
     _check_made_with(job, facts, work)
-    remove_parts_of_others(work, place)
-    table = open_table(place)
+    remove_obsolete_parts(work, place, {**job.facts, "retry": None, "table_sha256": None})
+    table = open_table(place, job.options)
     for chunk in table.chunks(CHUNK_ROWS, columns=[_error_name(job.options)]):
         _count_kept(job, Counter(chunk.table.column(0).to_pylist()))
     parts = embed_parts(job, work, work, whole_rows=False)
@@ -121,8 +125,9 @@ def retry_in_folder(job: Job, work: Path, place: Path) -> None:
     affected = [part for part in parts if any(map(job.options.is_retried, part.failures))]
     cells = _cells(job, place, affected)
     with job.telling_progress() as on_progress, closing(job.embed(cells, on_progress)) as rows:
+        in_turn = in_order(rows)
         for part in affected:
-            _rewrite(job, part, rows, work, place)
+            _rewrite(job, part, in_turn, work, place)
     job.report.was_finished = not affected
 
 
@@ -160,11 +165,16 @@ def _cells(job: Job, place: Path, parts: Sequence[Part]) -> Iterator[object]:
 def _merge(job: Job, table: TableReader, results: Results, unfinished: Path) -> None:
     """Write the table with the new results in the place of the old ones."""
     names = _result_names(table, job.options)
-    schema = pa.schema([table.schema.field(name) for name in names])
-    with create_table(unfinished, table, schema, ending=job.output.suffix, dropped=names) as writer:
+    schema = pa.schema([_written_field(table.schema.field(name), job) for name in names])
+    with create_table(unfinished, table, schema, ending=job.output.name, dropped=names) as writer:
         for chunk in table.chunks(CHUNK_ROWS):
             mask = _mask(chunk.table, job.options)
-            writer.write(chunk, _merged(chunk.table.select(names), results.take(int(mask.sum())), mask))
+            writer.write(chunk, _merged(chunk.table.select(names), results.take(int(mask.sum())), mask, schema))
+
+
+def _written_field(field: pa.Field, job: Job) -> pa.Field:
+    """Say how a result is written: as text where the table holds text, else in the type that it was made in."""
+    return field if is_text(field.type) else field.with_type(job.results.field(field.name).type)
 
 
 def _rewrite(job: Job, part: Part, rows: Iterator[Row], work: Path, place: Path) -> None:
@@ -172,11 +182,12 @@ def _rewrite(job: Job, part: Part, rows: Iterator[Row], work: Path, place: Path)
     failures = Counter[str]()
     table = open_table(place / part.name)
     names = _result_names(table, job.options)
-    with PartWriter(work / UNFINISHED, job.output) as writer:
+    with closing(PartWriter(work / UNFINISHED, job.output)) as writer:
         for chunk in table.chunks(CHUNK_ROWS):
             mask = _mask(chunk.table, job.options)
             new = result_table(list(islice(rows, int(mask.sum()))), job.results)
-            merged = _merged(chunk.table.select(names), new, mask)
+            old = chunk.table.select(names)
+            merged = _merged(old, new, mask, old.schema)
             failures.update(filter(None, merged.column(1).to_pylist()))
             writer.write(_with_columns(chunk.table, merged))
         writer.put(place, replace(part, failures=failures), job.made_with)
@@ -188,16 +199,17 @@ def _with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
     return table
 
 
-def _merged(old: pa.Table, new: pa.Table, mask: Mask) -> pa.Table:
-    """Take new rows where the mask is set, and old ones elsewhere; as text where the table holds text."""
-    columns = [
-        column if column.type == field.type else cell_texts(column).cast(field.type)
-        for field, column in zip(old.schema, new.columns, strict=True)
-    ]
+def _merged(old: pa.Table, new: pa.Table, mask: Mask, schema: pa.Schema) -> pa.Table:
+    """Take new rows where the mask is set, and old ones elsewhere."""
     places = np.arange(len(mask))
     places[mask] = len(mask) + np.arange(new.num_rows)
-    both = pa.concat_tables([old, pa.Table.from_arrays(columns, schema=old.schema)])
+    both = pa.concat_tables([_recast(old, schema), _recast(new, schema)])
     return both.combine_chunks().take(places)
+
+
+def _recast(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = [recast(column, type_) for column, type_ in zip(table.columns, schema.types, strict=True)]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _mask(table: pa.Table, options: FileOptions) -> Mask:

@@ -11,12 +11,12 @@ from typing import Any
 from pixvec.errors import RunError, UsageError
 from pixvec.result_columns import result_names, result_schema
 from pixvec.run.embedding import FILE_PART_ROWS, by_part, embed_parts, input_change
-from pixvec.run.facts import differences, file_sha256
+from pixvec.run.facts import differences
 from pixvec.run.job import CHUNK_ROWS, Job
 from pixvec.run.output import put_table, read_facts
 from pixvec.run.part_files import Results
-from pixvec.run.parts import Part, Plan, finished_parts, parts_folder, remove_parts, remove_parts_of_others
-from pixvec.table import Chunk, TableWriter, create_table, open_table
+from pixvec.run.parts import Part, Plan, parts_folder, remove_obsolete_parts, remove_parts
+from pixvec.table import Chunk, TableWriter, content_sha256, create_table, open_table
 
 
 def embed_to_file(job: Job, work: Path, place: Path) -> None:
@@ -33,15 +33,14 @@ def embed_to_file(job: Job, work: Path, place: Path) -> None:
     is_replacing = folder != work
     if place.exists() and not is_replacing:
         _check_finished(job, place)
-        remove_parts_of_others(folder, place)
-        finished_parts(folder, job.facts)  # refuses to touch those of another run
         _count_finished(job, place)
+        remove_obsolete_parts(folder, place, job.facts)
     else:
         parts = embed_parts(job, work, folder, whole_rows=False)
         facts = {**job.provenance, **_finished_facts(job)}
         _assemble(job, parts, folder, work / place.name, facts)
         _put(job, work / place.name, place, facts, is_replacing=is_replacing)
-    remove_parts(folder)
+        remove_parts(folder)
 
 
 def _put(job: Job, unfinished: Path, place: Path, facts: dict[str, Any], *, is_replacing: bool) -> None:
@@ -59,7 +58,7 @@ def _assemble(job: Job, parts: Sequence[Part], folder: Path, unfinished: Path, f
     """Write the table: the input's columns, read again and compared with the parts, and theirs."""
     schema = result_schema(job.model.dim, job.options, provenance=facts)
     results = Results(folder, parts, schema)
-    with create_table(unfinished, job.source, schema, ending=job.output.suffix, dropped=job.dropped) as writer:
+    with create_table(unfinished, job.source, schema, ending=job.output.name, dropped=job.dropped) as writer:
         n_parts = 0
         for part, pieces in by_part(_written(job.chunks(), results, writer), Plan(parts, FILE_PART_ROWS)):
             if change := input_change(part, (piece.table.select([job.column]) for piece in pieces)):
@@ -77,7 +76,8 @@ def _written(chunks: Iterable[Chunk], results: Results, writer: TableWriter) -> 
 
 def _finished_facts(job: Job) -> dict[str, Any]:
     """State what two commands must agree in to have the same table."""
-    return {**job.made_with, "limit": job.options.limit, "input_sha256": file_sha256(job.input)}
+    how_much = {"limit": job.options.limit, "infer_types": job.options.infer_types}
+    return {**job.made_with, **how_much, "input_sha256": content_sha256(job.input)}
 
 
 def _check_finished(job: Job, place: Path) -> None:
@@ -91,7 +91,8 @@ def _check_finished(job: Job, place: Path) -> None:
 
 def _count_finished(job: Job, place: Path) -> None:
     _, error, _, _ = result_names(job.options.output_column)
-    for chunk in open_table(place).chunks(CHUNK_ROWS, columns=[error]):
+    table = open_table(place, job.options.as_written(job.input, place))
+    for chunk in table.chunks(CHUNK_ROWS, columns=[error]):
         codes = chunk.table.column(error).to_pylist()
         job.report.resume(len(codes), Counter(filter(None, codes)))
     job.report.was_finished = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from pixvec.errors import UsageError
@@ -85,7 +85,7 @@ def _check_is_ours(place: Path) -> None:
 def _write_empty(job: Job, work: Path, folder: Path) -> None:
     """Write a part without rows, so that a table without rows has its columns."""
     results = result_table([], job.results)
-    with PartWriter(work / UNFINISHED, job.output) as writer:
+    with closing(PartWriter(work / UNFINISHED, job.output)) as writer:
         writer.write(open_frame(job.source.schema.empty_table()).with_results(results, dropped=job.dropped))
         writer.put(folder, Part(0, 0, RowsDigest().hexdigest(), Counter()), job.facts)
 

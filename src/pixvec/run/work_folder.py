@@ -18,7 +18,7 @@ from pixvec.errors import UsageError
 from pixvec.table import reporting_write_errors
 
 UNFINISHED: Final = "unfinished"
-"""The part that is being written; a table has the output's name."""
+"""How the names of parts that are being written begin; a table has the output's name."""
 FACTS: Final = "facts"
 """What a table was made with, for formats that hold no metadata, until it is put beside the table."""
 REPLACEMENT: Final = "replacement"
@@ -66,8 +66,8 @@ def flush(path: Path) -> None:
 def _tidy(folder: Path, output: Path) -> None:
     """Leave nothing but what is worth keeping."""
     with suppress(OSError):  # a folder is not empty
-        for name in (UNFINISHED, output.name):
-            (folder / name).unlink(missing_ok=True)
+        for path in (folder / output.name, *folder.glob(f"{UNFINISHED}*")):
+            path.unlink(missing_ok=True)
         if (folder / REPLACEMENT).exists():
             (folder / REPLACEMENT).rmdir()
         if output.exists():

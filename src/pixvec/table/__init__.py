@@ -1,64 +1,66 @@
 """Tables in and out: a path or a frame in, chunks of rows out, and the same chunks with result columns in.
 
-One file for each format, with the same verbs. A writer writes the path it is given; that a file appears whole or not
+One module for each format, with the same verbs. A writer writes the path it is given; that a file appears whole or not
 at all is the business of whoever gives a temporary one. Knows nothing of URLs, pictures or models.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Final
 
 import pyarrow as pa
 
 from pixvec.errors import UsageError
 from pixvec.table.chunk import Chunk, TableReader, TableWriter, reporting_write_errors
-from pixvec.table.csv import CsvReader, CsvWriter
+from pixvec.table.files import TableFile
+from pixvec.table.formats import format_of, keeps_metadata, pictures_folder, read_table
 from pixvec.table.frame import Frame, open_frame
-from pixvec.table.parquet import ParquetReader, ParquetWriter
+from pixvec.table.listing import content_sha256, list_files
+from pixvec.table.options import ReadOptions
 from pixvec.table.url_column import find_url_column
 
 __all__ = [
     "Chunk",
     "Frame",
+    "ReadOptions",
     "TableReader",
     "TableWriter",
     "check_output",
+    "content_sha256",
     "create_table",
     "find_url_column",
     "keeps_metadata",
     "open_frame",
     "open_table",
+    "pictures_folder",
     "reporting_write_errors",
 ]
 
-READERS: Final[dict[str, Callable[[Path], TableReader]]] = {".csv": CsvReader, ".parquet": ParquetReader}
-WRITERS: Final[dict[str, type[CsvWriter | ParquetWriter]]] = {".csv": CsvWriter, ".parquet": ParquetWriter}
 
+def open_table(path: str | os.PathLike[str], options: ReadOptions | None = None) -> TableReader:
+    """Open a table file by its ending; or the files that a pattern matches, or a folder holds, as one table.
 
-def open_table(path: str | os.PathLike[str]) -> TableReader:
-    """Open a table file by its ending.
+    Parameters
+    ----------
+    path
+        ``photos.csv``, ``photos-*.parquet``, ``photos/``. A folder of pictures is a table of their paths.
+    options
+        How text is read, where it does not say it itself.
 
     Raises
     ------
     UsageError
-        If there is no such file, or it is not what its ending says.
+        If there is no such file, or it is not what its ending says, or several don't go together.
     """
     path = Path(path)
     with _blaming(path, "read"):
-        if path.is_dir():
-            raise UsageError(f"{path} is a folder: give one file")
-        if not path.exists():
+        if list_files(path) is None and not path.exists():
             raise UsageError(f"there is no file {path}")
-        return READERS[_known_ending(path)](path)
-
-
-def keeps_metadata(path: Path) -> bool:
-    """Tell whether a table's format, by its ending, holds metadata beside its cells."""
-    return WRITERS[_known_ending(path)].keeps_metadata
+        return read_table(path, (options or ReadOptions()).checked())
 
 
 def create_table(
@@ -80,7 +82,7 @@ def create_table(
     results
         The result columns.
     ending
-        The format, as the ending of a file name: ``".csv"``.
+        The format, as the ending of a file name, ``".csv.gz"``, or as the whole name.
     dropped
         Columns of the source that are left out.
 
@@ -89,9 +91,9 @@ def create_table(
     RunError
         When the file system refuses.
     """
-    path = Path(path)
-    with reporting_write_errors(path):
-        return WRITERS[ending.lower()](path, source, results, dropped=dropped)
+    file = TableFile.of(Path(path), name=ending)
+    with reporting_write_errors(file.path):
+        return format_of(file).writer(file, source, results, dropped=dropped)
 
 
 def check_output(input: str | os.PathLike[str], output: str | os.PathLike[str]) -> None:
@@ -102,8 +104,8 @@ def check_output(input: str | os.PathLike[str], output: str | os.PathLike[str]) 
     UsageError
         If it can't, or is.
     """
-    output = Path(output)
-    _known_ending(output)
+    source, output = Path(input), Path(output)
+    format_of(TableFile.of(output))
     with _blaming(output, "written"):
         if output.is_dir():
             raise UsageError(f"{output} is a folder: give the name of a file in it")
@@ -111,8 +113,17 @@ def check_output(input: str | os.PathLike[str], output: str | os.PathLike[str]) 
             raise UsageError(f"there is no folder {output.parent} to write {output.name} in")
         if not os.access(output.parent, os.W_OK):
             raise UsageError(f"the folder {output.parent} cannot be written to")
-        if output.resolve() == Path(input).resolve():
+        if output.resolve() == source.resolve():
             raise UsageError(f"{output} is the input: write to another file")
+        if _would_be_read(output, source):
+            raise UsageError(f"{output} would be one of the files of {source}: write to another folder")
+
+
+def _would_be_read(output: Path, source: Path) -> bool:
+    """Tell whether a file would be read as one of a folder, or of those that a pattern matches."""
+    if source.is_dir():
+        return output.resolve().is_relative_to(source.resolve())
+    return list_files(source) is not None and fnmatch(str(output.absolute()), str(source.absolute()))
 
 
 @contextmanager
@@ -122,10 +133,3 @@ def _blaming(path: Path, what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(f"{path} cannot be {what}: {error.strerror}") from error
-
-
-def _known_ending(path: Path) -> str:
-    ending = path.suffix.lower()
-    if ending not in READERS:
-        raise UsageError(f"{path} has no ending that says what it is: {', '.join(READERS)}")
-    return ending

@@ -21,8 +21,8 @@ def is_text(type_: pa.DataType) -> bool:
 
 def cell_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Write each cell as text."""
-    if _is_vectors(column):
-        return _vector_texts(column)
+    if _is_numbers(column):
+        return _number_texts(column)
     if _is_printed(column.type):
         return pc.cast(column, TEXT)
     return pa.chunked_array([pa.array(map(_text, column.to_pylist()), TEXT)])
@@ -37,14 +37,21 @@ def _value_type(type_: pa.DataType) -> pa.DataType:
     return type_.value_type if pa.types.is_dictionary(type_) else type_
 
 
-def _is_vectors(column: pa.ChunkedArray) -> bool:
-    if not pa.types.is_fixed_size_list(column.type) or column.type.value_type != pa.float32():
+def is_nested(type_: pa.DataType) -> bool:
+    """Tell whether a column of this type becomes JSON."""
+    return bool(pa.types.is_nested(_value_type(type_)))
+
+
+def _is_numbers(column: pa.ChunkedArray) -> bool:
+    """Tell whether a column holds lists of float32 alone, as vectors and the weights of links do."""
+    kinds = (pa.types.is_fixed_size_list, pa.types.is_list, pa.types.is_large_list)
+    if not any(is_kind(column.type) for is_kind in kinds) or column.type.value_type != pa.float32():
         return False
-    finite = pc.all(pc.is_finite(pc.list_flatten(column)), skip_nulls=False)
+    finite = pc.all(pc.is_finite(pc.list_flatten(column)), skip_nulls=False, min_count=0)
     return finite.as_py() is True  # JSON has no word for the others
 
 
-def _vector_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _number_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     # Arrow prints a float32 with the fewest digits that read back as the same number.
     numbers = pc.cast(column, pa.list_(TEXT))
     return pc.binary_join_element_wise(_scalar("["), pc.binary_join(numbers, _scalar(",")), _scalar("]"), _scalar(""))
@@ -53,12 +60,29 @@ def _vector_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _text(cell: Any) -> str | None:
     if cell is None:
         return None
-    return json.dumps(cell, default=_plain, ensure_ascii=False) if isinstance(cell, list | dict) else _plain(cell)
+    return json.dumps(cell, default=plain, ensure_ascii=False) if isinstance(cell, list | dict) else plain(cell)
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """Write what neither JSON nor text has a word for: bytes in hex, the rest as Python prints it."""
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _scalar(text: str) -> pa.Scalar:
     return pa.scalar(text, TEXT)
+
+
+def recast(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
+    """Turn cells into another type that says the same: into text, or from what JSON has for bytes and fixed lists."""
+    if column.type == type_:
+        return column
+    if is_text(type_):
+        return cell_texts(column).cast(type_)
+    return pa.chunked_array([pa.array([_from_json(cell, type_) for cell in column.to_pylist()], type_)])
+
+
+def _from_json(value: Any, type_: pa.DataType) -> Any:
+    if isinstance(value, dict):
+        return {field.name: _from_json(value.get(field.name), field.type) for field in type_}
+    is_hex = isinstance(value, str) and (pa.types.is_fixed_size_binary(type_) or pa.types.is_binary(type_))
+    return bytes.fromhex(value) if is_hex else value

@@ -7,7 +7,7 @@ the result columns of those rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import ClassVar, Protocol, Self
 import pyarrow as pa
 
 from pixvec.errors import RunError
+from pixvec.table.files import TableFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class Chunk:
         """Keep the first rows only."""
         return replace(self, table=self.table.slice(0, n_rows))
 
+    def widened(self, table: pa.Table, keys: Mapping[str, str | None]) -> Self:  # noqa: ARG002 (kinds with text have)
+        """Make it one of several files that are one table: `table` are its rows there, with the `keys` of the file."""
+        return replace(self, table=table)
+
 
 class TableReader(Protocol):
     """A table that can be read in chunks, as often as one likes."""
@@ -47,7 +52,7 @@ class TableReader(Protocol):
         """How many rows there are; None where that takes reading them all."""
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
-        """Read chunks of exactly `n_rows` rows (the last may have fewer) without ever holding the whole table.
+        """Read chunks of exactly `n_rows` rows (a file's last may have fewer) without ever holding the whole table.
 
         Chunks for a writer hold every column; with `columns`, only those are decoded.
         """
@@ -58,14 +63,24 @@ class TableWriter(ABC):
 
     Parameters
     ----------
-    path
+    file
         What is written.
+    source
+        The table whose chunks will be written.
+    results
+        The result columns.
+    dropped
+        Columns of the source that are left out.
     """
 
     keeps_metadata: ClassVar[bool]
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(
+        self, file: TableFile, source: TableReader, results: pa.Schema, *, dropped: Collection[str] = ()
+    ) -> None:
+        self._path = file.path
+        self._kept = kept_indices(source.schema, dropped)
+        self._schema = pa.schema([*map(source.schema.field, self._kept), *results], metadata=source.schema.metadata)
 
     def write(self, chunk: Chunk, results: pa.Table) -> None:
         """Append a chunk of the source and the result columns of the same rows.
@@ -122,3 +137,17 @@ def reporting_write_errors(path: Path) -> Iterator[None]:
 def kept_indices(schema: pa.Schema, dropped: Collection[str]) -> list[int]:
     """Find the places of the columns that stay; names may repeat, so columns go by place."""
     return [index for index, name in enumerate(schema.names) if name not in dropped]
+
+
+def rechunked(tables: Iterable[pa.Table], n_rows: int) -> Iterator[pa.Table]:
+    """Cut tables, and put them together, so that all but the last have `n_rows` rows."""
+    pending: list[pa.Table] = []
+    for table in tables:
+        pending.append(table)
+        n_whole = sum(part.num_rows for part in pending) // n_rows * n_rows
+        if n_whole:
+            whole = pa.concat_tables(pending)
+            yield from (whole.slice(start, n_rows) for start in range(0, n_whole, n_rows))
+            pending = [whole.slice(n_whole)]
+    if sum(part.num_rows for part in pending):
+        yield pa.concat_tables(pending)

@@ -1,4 +1,4 @@
-"""Tables in memory: a pandas DataFrame or a pyarrow Table in, the same kind with the result columns out.
+"""Tables in memory: a DataFrame, an Arrow table or a Dataset in, the same kind with the result columns out.
 
 A frame has the verbs of a reader, so that its column of URLs is found and its names are checked as a file's are.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, cast
 
@@ -28,23 +29,30 @@ class Frame(TableReader, Protocol):
 
 
 def open_frame(frame: object) -> Frame:
-    """Open a pandas DataFrame or a pyarrow Table.
+    """Open a pandas or polars DataFrame, a pyarrow Table, a Dataset of `datasets`, or what gives a stream of Arrow's.
 
     Raises
     ------
     UsageError
         If it is something else.
     """
-    if isinstance(frame, pa.Table):
-        return ArrowFrame(frame)
-    pandas = sys.modules.get("pandas")  # whoever has a DataFrame has imported pandas
-    if pandas is not None and isinstance(frame, pandas.DataFrame):
-        return PandasFrame(frame)
-    raise UsageError(f"a table must be a pandas DataFrame or a pyarrow Table, not {type(frame).__name__}")
+    for module, name, kind in (
+        ("pandas", "DataFrame", PandasFrame),
+        ("polars", "DataFrame", PolarsFrame),
+        ("datasets", "Dataset", DatasetFrame),
+    ):
+        if isinstance(frame, getattr(sys.modules.get(module), name, ())):  # whoever has one has imported its module
+            return cast("Frame", kind(frame))
+    if hasattr(frame, "__arrow_c_stream__"):
+        with suppress(TypeError, pa.ArrowInvalid):  # it is a stream of something else than rows
+            return ArrowFrame(pa.table(frame))
+    hint = "; collect it first" if hasattr(frame, "collect") else ""
+    kinds = "a pandas or polars DataFrame, a pyarrow Table or a Dataset"
+    raise UsageError(f"a table must be {kinds}, not {type(frame).__name__}{hint}")
 
 
 class ArrowFrame:
-    """A pyarrow Table."""
+    """A pyarrow Table, or what has become one."""
 
     def __init__(self, frame: pa.Table) -> None:
         self._frame = frame
@@ -53,14 +61,13 @@ class ArrowFrame:
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Slice the table."""
-        unwanted = () if columns is None else set(self.schema.names) - set(columns)
-        table = self._frame.select(kept_indices(self.schema, unwanted))
+        table = self._frame.select(_wanted(self.schema, columns))
         for start in range(0, table.num_rows, n_rows):
             yield Chunk(table.slice(start, n_rows))
 
     def column(self, name: str) -> object:
-        """Give a column as a list."""
-        return self._frame.column(name).to_pylist()
+        """Give a column as it is."""
+        return self._frame.column(name)
 
     def with_results(self, results: pa.Table, *, dropped: Collection[str] = ()) -> pa.Table:
         """Append the result columns."""
@@ -75,17 +82,14 @@ class PandasFrame:
     def __init__(self, frame: Any) -> None:
         self._frame = frame
         self.n_rows = len(frame)
-        self.schema = pa.schema([(str(label), _kind(dtype)) for label, dtype in frame.dtypes.items()])
+        self.schema = pa.schema([(str(label), _pandas_kind(dtype)) for label, dtype in frame.dtypes.items()])
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read the text in slices of the frame; cells that hold no text are null."""
-        unwanted = () if columns is None else set(self.schema.names) - set(columns)
-        wanted = kept_indices(self.schema, unwanted)
-        schema = pa.schema([self.schema.field(index) for index in wanted])
+        wanted = _wanted(self.schema, columns)
         for start in range(0, len(self._frame), n_rows):
             rows = self._frame.iloc[start : start + n_rows, wanted]
-            arrays = [_text_array(rows.iloc[:, place], type_) for place, type_ in enumerate(schema.types)]
-            yield Chunk(pa.Table.from_arrays(arrays, schema=schema))
+            yield _text_chunk([rows.iloc[:, place] for place in range(len(wanted))], _fields(self.schema, wanted))
 
     def column(self, name: str) -> object:
         """Give a column as a Series."""
@@ -99,11 +103,84 @@ class PandasFrame:
         return cast("object", frame.assign(**added))
 
 
-def _kind(dtype: Any) -> pa.DataType:
+class PolarsFrame:
+    """A polars DataFrame. Only its text is ever read as Arrow."""
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+        self.n_rows = frame.height
+        self.schema = pa.schema([(name, _polars_kind(dtype)) for name, dtype in frame.schema.items()])
+
+    def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
+        """Read the text in slices of the frame; cells that hold no text are null."""
+        wanted = _wanted(self.schema, columns)
+        for start in range(0, self.n_rows, n_rows):
+            rows = self._frame[start : start + n_rows].get_columns()
+            yield _text_chunk([rows[index] for index in wanted], _fields(self.schema, wanted))
+
+    def column(self, name: str) -> object:
+        """Give a column as a Series."""
+        return self._frame.get_column(name)
+
+    def with_results(self, results: pa.Table, *, dropped: Collection[str] = ()) -> object:
+        """Append the result columns: the vector as ``Array(Float32, D)``."""
+        added = sys.modules["polars"].from_arrow(results)
+        return cast("object", self._frame.drop(dropped).hstack(added.get_columns()))
+
+
+class DatasetFrame:
+    """A Dataset of `datasets`; its pictures are not decoded here."""
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+        self.n_rows = len(frame)
+        self.schema = frame.features.arrow_schema
+
+    def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
+        """Read slices of the table behind the dataset."""
+        names = [name for name in self.schema.names if columns is None or name in columns]
+        rows = self._frame.with_format("arrow")
+        for start in range(0, self.n_rows, n_rows):
+            yield Chunk(rows[start : start + n_rows].select(names))
+
+    def column(self, name: str) -> object:
+        """Give a column, whose cells come from the table when they are read."""
+        return self._frame[name]
+
+    def with_results(self, results: pa.Table, *, dropped: Collection[str] = ()) -> object:
+        """Append the result columns."""
+        datasets = sys.modules["datasets"]
+        added = datasets.Dataset(datasets.table.InMemoryTable(results))
+        kept = self._frame.remove_columns([name for name in self.schema.names if name in dropped])
+        return cast("object", datasets.concatenate_datasets([kept, added], axis=1))
+
+
+def _wanted(schema: pa.Schema, columns: Collection[str] | None) -> list[int]:
+    return kept_indices(schema, () if columns is None else set(schema.names) - set(columns))
+
+
+def _fields(schema: pa.Schema, indices: list[int]) -> pa.Schema:
+    return pa.schema([schema.field(index) for index in indices])
+
+
+def _pandas_kind(dtype: Any) -> pa.DataType:
     """Tell text from what holds none. Objects may be text; numbers with NaN are what pandas makes of empty cells."""
     if dtype.kind in "OUT":
         return pa.string()
     return pa.null() if dtype.kind == "f" else pa.bool_()
+
+
+def _polars_kind(dtype: Any) -> pa.DataType:
+    """Tell text, and what may hold pictures, from what holds neither."""
+    name = dtype.base_type().__name__
+    if name in {"String", "Categorical", "Enum", "Object", "Binary", "Struct"}:
+        return pa.string()
+    return pa.null() if name == "Null" else pa.bool_()
+
+
+def _text_chunk(columns: list[Any], schema: pa.Schema) -> Chunk:
+    arrays = [_text_array(column, type_) for column, type_ in zip(columns, schema.types, strict=True)]
+    return Chunk(pa.Table.from_arrays(arrays, schema=schema))
 
 
 def _text_array(column: Any, type_: pa.DataType) -> pa.Array:

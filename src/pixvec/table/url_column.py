@@ -9,6 +9,7 @@ from typing import Final
 import pyarrow as pa
 
 from pixvec.errors import UsageError
+from pixvec.table import pictures
 from pixvec.table.cell_text import is_text
 from pixvec.table.chunk import TableReader
 
@@ -25,21 +26,24 @@ USUAL_NAMES: Final = frozenset(
 
 
 def find_url_column(table: TableReader, name: str | None = None, *, looks_like_url: Callable[[str], bool]) -> str:
-    """Find the column of URLs: `name` if it is given, else the one whose first cells say so.
+    """Find the column of URLs: `name` if it is given, else the one whose first cells say so, else that of pictures.
 
     Raises
     ------
     UsageError
         If there is no such column, or more than one.
     """
-    found = _find_by_cells(table, looks_like_url) if name is None else name
+    if name is None:
+        found = pictures.COLUMN if isinstance(table, pictures.PictureFolder) else _find_by_cells(table, looks_like_url)
+    else:
+        found = name
     n_found = table.schema.names.count(found)
     if n_found == 0:
         raise UsageError(f"there is no column {found!r}; the columns are: {_listed(table.schema.names)}")
     if n_found > 1:
         raise UsageError(f"{n_found} columns are called {found!r}: rename all but the one with the URLs")
     kind = table.schema.field(found).type
-    if not (_may_be_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+    if not (_may_be_text(kind) or _may_be_pictures(kind)):
         raise UsageError(f"column {found!r} holds neither text nor pictures: name another with -c (column=)")
     return found
 
@@ -57,6 +61,9 @@ def _find_by_cells(table: TableReader, looks_like_url: Callable[[str], bool]) ->
     for choice in (candidates, usual):
         if len(set(choice)) == 1:
             return choice[0]
+    structs: list[str] = [field.name for field in table.schema if _is_picture_struct(field.type)]
+    if not candidates and len(structs) == 1:
+        return structs[0]
     if candidates:
         raise UsageError(f"several columns hold URLs: {_listed(candidates)}; choose one with -c (column=)")
     raise UsageError(f"none of the columns {_listed(table.schema.names)} holds URLs; name one with -c (column=)")
@@ -76,6 +83,16 @@ def _sample(table: TableReader, names: list[str]) -> list[list[str]]:
 
 def _may_be_text(type_: pa.DataType) -> bool:
     return is_text(type_) or type_ == pa.null()
+
+
+def _may_be_pictures(type_: pa.DataType) -> bool:
+    kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, _is_picture_struct)
+    return any(is_kind(type_) for is_kind in kinds)
+
+
+def _is_picture_struct(type_: pa.DataType) -> bool:
+    """Tell whether this is how `datasets` writes pictures."""
+    return bool(pa.types.is_struct(type_)) and {field.name for field in type_} == {"bytes", "path"}
 
 
 def _are_urls(sample: list[str], looks_like_url: Callable[[str], bool]) -> bool:

@@ -1,0 +1,31 @@
+"""`pixvec plan`: a table file with URLs -> what embedding it will meet and cost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from pixvec.cli.console import say, visible
+from pixvec.cli.flags import with_options
+from pixvec.planning import PlanOptions, plan_run
+from pixvec.planning.text import plan_text
+
+
+@click.command()
+@click.argument("input")
+@click.option("--json", "as_json", is_flag=True, help="print all figures as JSON")
+@click.option("--quiet", is_flag=True, help="do not tell what is being done meanwhile")
+@with_options(PlanOptions)
+def plan(input: str, *, as_json: bool, quiet: bool, **given: Any) -> None:
+    """Tell what embedding INPUT, a CSV or Parquet file, will meet and cost, and write nothing.
+
+    The column is read, and a sample of its URLs over all hosts is fetched and decoded as a run does it: repeats, hosts,
+    rows without a vector by cause, formats and sizes, how fast each stage is on this machine, and with that time,
+    memory, disk and the bottleneck. Give it the options that the run will have; a cache counts as empty.
+    """
+    found = plan_run(input, PlanOptions(**given), (lambda _: None) if quiet else say)
+    click.echo(
+        json.dumps(found.as_json(), indent=2) if as_json else "\n".join(map(visible, plan_text(found).split("\n")))
+    )

@@ -1,0 +1,68 @@
+"""Columns in Python: a list, an array or a Series of images in, the same family of vectors out.
+
+Cells are passed on as they are, but for those that hold a picture in another way than as its bytes; what a cell must
+hold is not this module's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pixvec.columns.cells import image_cell
+from pixvec.columns.column import Column, Mask, vector_list
+from pixvec.columns.families import is_a, open_arrow, open_dataset_column, open_pandas, open_polars
+from pixvec.errors import UsageError
+from pixvec.values import Vectors
+
+__all__ = ["Column", "Mask", "image_cell", "open_column"]
+
+
+def open_column(images: object) -> Column:
+    """Open a list, a tuple, a NumPy array, a pandas or polars Series, a pyarrow array, or a column of `datasets`.
+
+    Raises
+    ------
+    UsageError
+        If `images` is anything else, or an array that is not one-dimensional and of objects or text.
+    """
+    if isinstance(images, list | tuple):
+        return Column(images, vector_list)
+    if isinstance(images, np.ndarray):
+        return _open_array(images)
+    if isinstance(images, pa.Array | pa.ChunkedArray):
+        return open_arrow(images)
+    if is_a(images, "pandas", "Series"):
+        return open_pandas(images)
+    if is_a(images, "polars", "Series"):
+        return open_polars(images)
+    if is_a(images, "datasets.arrow_dataset", "Column"):
+        return open_dataset_column(images)
+    raise UsageError(_hint(images))
+
+
+def _open_array(images: NDArray[Any]) -> Column:
+    if images.ndim != 1 or images.dtype.kind not in "OUT":
+        raise UsageError(
+            f"an array of images must be 1-D and hold text or objects; this one is {images.ndim}-D and {images.dtype}"
+        )
+    return Column(images.tolist(), _vectors)
+
+
+def _vectors(vectors: Vectors, _failed: Mask) -> Vectors:
+    return vectors
+
+
+def _hint(images: object) -> str:
+    name = type(images).__name__
+    if hasattr(images, "columns") or hasattr(images, "column_names"):
+        return f"images must be one column, not a whole {name}: choose a column, or call embed_table"
+    if isinstance(images, str | bytes) or hasattr(images, "__fspath__") or is_a(images, "PIL.Image", "Image"):
+        return f"images must be a column, not one {name}: put it in a list"
+    if isinstance(images, Iterator):
+        return f"images must have a length here, not be read as they come ({name}): make a list of it"
+    return f"images must be a list, a tuple, an iterator, an array or a Series, not {name}"

@@ -1,0 +1,49 @@
+"""A column of images, whatever family it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixvec.columns.cells import image_cell
+from pixvec.values import Vectors
+
+Mask: TypeAlias = NDArray[np.bool_]
+"""One flag for each row, (N,) bool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of images, and the way back to the family that it came from. Iterating over it gives its cells.
+
+    Parameters
+    ----------
+    images
+        What the column holds: one Python object for each row.
+    wrap
+        Turns vectors, (N, D) float32 with NaN in failed rows, and the mask of failed rows, (N,), into the family:
+        lists and Series of float32 arrays with None where failed, typed arrays with null, or the array as it is.
+    """
+
+    images: Collection[object]
+    wrap: Callable[[Vectors, Mask], object]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __iter__(self) -> Iterator[object]:
+        return map(image_cell, self.images)
+
+    @property
+    def cells(self) -> list[object]:
+        """All cells: texts, paths, bytes, and None for every kind of null."""
+        return list(self)
+
+
+def vector_list(vectors: Vectors, failed: Mask) -> list[object]:
+    """Give each row its vector, (D,), or None."""
+    return [None if is_failed else vector for vector, is_failed in zip(vectors, failed, strict=True)]

@@ -1,0 +1,91 @@
+"""A table with a column of URLs in; out, what a run will meet and cost, found by trying a sample of it.
+
+The column is read once, in bounded memory. The sample is fetched and decoded by the stages of a run, under the same
+guard. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pixvec.fetch import Fetcher, looks_like_url
+from pixvec.options import option
+from pixvec.planning.forecast import Forecast, Machine
+from pixvec.planning.plan import Plan
+from pixvec.planning.survey import Survey, survey_cells
+from pixvec.planning.trial import measure_model, try_sample
+from pixvec.settings import Settings
+from pixvec.table import TableReader, find_url_column, open_table
+from pixvec.words import count
+
+__all__ = ["Plan", "PlanOptions", "plan_run"]
+
+_CHUNK_ROWS: Final = 4_096
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions(Settings):
+    """How a run is planned: as it will be done, but for the sample.
+
+    Raises
+    ------
+    UsageError
+        For a value that an option cannot take.
+    """
+
+    column: str | None = option(None, "the column of URLs; found by its cells when not given")
+    sample: int = option(300, "how many URLs are tried", minimum=1)
+
+
+def plan_run(path: str | os.PathLike[str], options: PlanOptions, tell: Callable[[str], None] = lambda _: None) -> Plan:
+    """Find out what embedding a table file will meet and cost.
+
+    Parameters
+    ----------
+    path
+        The table.
+    tell
+        Called with a line about each step, as they take a while.
+
+    Raises
+    ------
+    UsageError
+        When it is no table, or has no column of URLs.
+    ModelError
+        When the model cannot be found or read.
+    """
+    path = Path(path)
+    reader = open_table(path)
+    column = find_url_column(reader, options.column, looks_like_url=looks_like_url)
+    survey = _survey(reader, column, options)
+    tell(f"{count(survey.n_rows, 'row')} read, {count(survey.n_hosts, 'host')}; measuring the model")
+    model, pace = measure_model(options)
+    tell(f"fetching {len(survey.sample):,} of {survey.n_different:,} different URLs")
+    trial = try_sample(survey.sample, model, options)
+    forecast = Forecast(survey, trial, pace, options, dim=model.dim, input_bytes=path.stat().st_size)
+    return forecast.plan(_machine(path), name=path.name, column=column, model=model.checkpoint.name)
+
+
+def _survey(reader: TableReader, column: str, options: PlanOptions) -> Survey:
+    return survey_cells(_cells(reader, column), Fetcher(options), sample=options.sample)
+
+
+def _cells(reader: TableReader, column: str) -> Iterator[object]:
+    for chunk in reader.chunks(_CHUNK_ROWS, columns=[column]):
+        yield from chunk.table.column(column).to_pylist()
+
+
+def _machine(path: Path) -> Machine:
+    """Measure the peak of this process and of its largest worker, now that these have ended."""
+    unit = 1 if sys.platform == "darwin" else 1_024
+    own, workers = (
+        resource.getrusage(who).ru_maxrss * unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return Machine(own, workers, free_disk_bytes=shutil.disk_usage(path.absolute().parent).free)

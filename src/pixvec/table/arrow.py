@@ -1,0 +1,84 @@
+"""Arrow files in and out, which Feather's second version is too. Written without compression: they can be mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import pyarrow as pa
+
+from pixvec.errors import UsageError
+from pixvec.table.chunk import Chunk, TableReader, rechunked
+from pixvec.table.files import TableFile
+from pixvec.table.row_groups import ROW_GROUP_ROWS, GroupWriter
+
+_FILE_MAGIC: Final = b"ARROW1"
+_FEATHER_1_MAGIC: Final = b"FEA1"
+
+Batches: TypeAlias = pa.RecordBatchFileReader | pa.RecordBatchStreamReader
+
+
+class ArrowReader:
+    """An Arrow file or a stored Arrow stream; a record batch is in memory at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._open() as batches:
+            self.schema = batches.schema
+            self.n_rows = batches.count_rows() if isinstance(batches, pa.RecordBatchFileReader) else None
+
+    def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
+        """Read chunks of `n_rows` rows."""
+        wanted = [index for index, name in enumerate(self.schema.names) if columns is None or name in columns]
+        with self._open(pa.ipc.IpcReadOptions(included_fields=wanted)) as batches:
+            for table in rechunked(map(_as_table, _each(batches)), n_rows):
+                yield Chunk(table)
+
+    @contextmanager
+    def _open(self, options: pa.ipc.IpcReadOptions | None = None) -> Iterator[Batches]:
+        try:
+            with pa.OSFile(str(self.path)) as file:
+                magic = file.read(len(_FILE_MAGIC))
+                if magic.startswith(_FEATHER_1_MAGIC):
+                    raise UsageError(f"{self.path} is in the first version of Feather: write it again with the second")
+                file.seek(0)
+                open_ = pa.ipc.open_file if magic == _FILE_MAGIC else pa.ipc.open_stream
+                with open_(file, options=options) as batches:
+                    yield batches
+        except (pa.ArrowException, OSError) as error:
+            raise UsageError(f"{self.path} cannot be read as Arrow: {error}") from error
+
+
+class ArrowWriter(GroupWriter):
+    """An Arrow file in the making."""
+
+    def __init__(
+        self, file: TableFile, source: TableReader, results: pa.Schema, *, dropped: Collection[str] = ()
+    ) -> None:
+        super().__init__(file, source, results, dropped=dropped)
+        self._sink = pa.OSFile(str(file.path), "wb")
+        # A file has one dictionary for each column of categories, which may only grow.
+        options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+        self._file = pa.ipc.new_file(self._sink, self._schema, options=options)
+        self._written = self._schema.empty_table()
+
+    def _write_group(self, table: pa.Table) -> None:
+        grown = pa.concat_tables([self._written, table]).unify_dictionaries().combine_chunks()
+        self._file.write_table(grown, max_chunksize=ROW_GROUP_ROWS)
+        self._written = grown.slice(0, 0)
+
+    def _close(self) -> None:
+        self._file.close()
+        self._sink.close()
+
+
+def _each(batches: Batches) -> Iterator[pa.RecordBatch]:
+    if isinstance(batches, pa.RecordBatchFileReader):
+        return map(batches.get_batch, range(batches.num_record_batches))
+    return iter(batches)
+
+
+def _as_table(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch])

@@ -1,0 +1,125 @@
+"""Which format a file name's ending stands for, and what reads and writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from pixvec.errors import UsageError
+from pixvec.table.arrow import ArrowReader, ArrowWriter
+from pixvec.table.chunk import TableReader, TableWriter
+from pixvec.table.csv import CsvWriter, read_csv_files
+from pixvec.table.files import PACKINGS, TableFile
+from pixvec.table.folder import FolderReader
+from pixvec.table.json_lines import JsonWriter, read_json_files
+from pixvec.table.listing import Listing, is_picture, list_files
+from pixvec.table.npy import NpyReader, NpyWriter
+from pixvec.table.options import ReadOptions
+from pixvec.table.parquet import ParquetReader, ParquetWriter
+from pixvec.table.pictures import PictureFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What reads and writes files of a kind.
+
+    Parameters
+    ----------
+    read
+        Opens files that are one table together, or one.
+    is_text
+        Whether it is read and written from start to end, so that it may be packed.
+    """
+
+    read: Callable[[Sequence[TableFile], ReadOptions], Sequence[TableReader]]
+    writer: type[TableWriter]
+    is_text: bool = False
+
+
+_CSV: Final = Format(read_csv_files, CsvWriter, is_text=True)
+_JSON_LINES: Final = Format(read_json_files, JsonWriter, is_text=True)
+_PARQUET: Final = Format(lambda files, _: [ParquetReader(file.path) for file in files], ParquetWriter)
+_ARROW: Final = Format(lambda files, _: [ArrowReader(file.path) for file in files], ArrowWriter)
+_NPY: Final = Format(lambda files, _: [NpyReader(file.path) for file in files], NpyWriter)
+
+FORMATS: Final = {
+    ".csv": _CSV,
+    ".tsv": _CSV,
+    ".jsonl": _JSON_LINES,
+    ".ndjson": _JSON_LINES,
+    ".parquet": _PARQUET,
+    ".arrow": _ARROW,
+    ".feather": _ARROW,
+    ".ipc": _ARROW,
+    ".npy": _NPY,
+}
+
+
+def format_of(file: TableFile) -> Format:
+    """Find the format of a file.
+
+    Raises
+    ------
+    UsageError
+        If its ending stands for none, or is packed and cannot be.
+    """
+    if file.ending not in FORMATS:
+        texts = ", ".join(ending for ending, known in FORMATS.items() if known.is_text)
+        others = ", ".join(ending for ending, known in FORMATS.items() if not known.is_text)
+        packed = " or ".join(PACKINGS)
+        raise UsageError(
+            f"{file.path} has no ending that says what it is: {others}, or {texts}, which {packed} may follow"
+        )
+    if file.packing and not FORMATS[file.ending].is_text:
+        raise UsageError(f"{file.path}: {file.ending} is packed within; only text is packed once more")
+    return FORMATS[file.ending]
+
+
+def read_table(place: Path, options: ReadOptions) -> TableReader:
+    """Open a table file, or those that a pattern or a folder names, as one table.
+
+    Raises
+    ------
+    UsageError
+        If a file is not what its name says, or they are of several kinds.
+    """
+    listing = list_files(place)
+    if listing is None:
+        file = TableFile.of(place)
+        return format_of(file).read([file], options)[0]
+    listing = _of_one_kind(listing)
+    if is_picture(listing.paths[0]):
+        return PictureFolder(listing)
+    files = [TableFile.of(path) for path in listing.paths]
+    return FolderReader(listing, format_of(files[0]).read(files, options))
+
+
+def pictures_folder(place: Path) -> Path | None:
+    """Name the folder that pictures are in, where they are what a table is made of."""
+    listing = list_files(place)
+    return listing.root if listing and is_picture(_of_one_kind(listing).paths[0]) else None
+
+
+def keeps_metadata(place: Path) -> bool:
+    """Tell whether a table's format, by its ending, holds metadata beside its cells."""
+    listing = list_files(place)
+    path = place if listing is None else _of_one_kind(listing).paths[0]
+    return not is_picture(path) and format_of(TableFile.of(path)).writer.keeps_metadata
+
+
+def _of_one_kind(listing: Listing) -> Listing:
+    """Leave out the files that are neither tables nor pictures; the others must be of one kind."""
+    kinds = {kind: path for path in reversed(listing.paths) if (kind := _kind(path))}
+    if not kinds:
+        known = f"{', '.join(FORMATS)}, or pictures"
+        raise UsageError(f"{listing.place} holds no files that are read: {known}")
+    if len(kinds) > 1:
+        one, other, *_ = sorted(kinds.values())
+        raise UsageError(f"{listing.place} holds files of several kinds, {one.name} and {other.name}: give a pattern")
+    return replace(listing, paths=tuple(filter(_kind, listing.paths)))
+
+
+def _kind(path: Path) -> str | Format | None:
+    return "picture" if is_picture(path) else FORMATS.get(TableFile.of(path).ending)

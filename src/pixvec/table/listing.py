@@ -1,0 +1,99 @@
+"""Which files a table is read from: one, those that a pattern matches, or those in a folder; in the order of paths."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+from pixvec.errors import UsageError
+
+PICTURE_ENDINGS: Final = frozenset(
+    {".avif", ".bmp", ".gif", ".heic", ".heif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+)
+_ASIDE: Final = (".", "_")
+_NULL_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Files that are one table together.
+
+    Parameters
+    ----------
+    place
+        The folder, or the pattern, as the user named it.
+    root
+        The folder that all of them are in.
+    paths
+        In the order of their bytes.
+    """
+
+    place: Path
+    root: Path
+    paths: tuple[Path, ...]
+
+    def keys(self, path: Path) -> dict[str, str | None]:
+        """Read what the folders between the root and a file say about its rows: ``key=value``."""
+        folders = path.relative_to(self.root).parent.parts
+        pairs = [folder.partition("=") for folder in folders if "=" in folder]
+        return {unquote(key): None if value == _NULL_VALUE else unquote(value) for key, _, value in pairs}
+
+
+def list_files(place: Path) -> Listing | None:
+    """List the files of a folder, or those that a pattern matches; None for one file, whether it is there or not.
+
+    Names that begin with a dot or an underscore are left aside.
+    """
+    if place.is_dir():
+        return _listing(place, place, _walk(place))
+    if glob.has_magic(str(place)) and not place.exists():
+        fixed = takewhile(lambda part: not glob.has_magic(part), place.parts)
+        found = [Path(name) for name in glob.iglob(str(place), recursive=True)]  # noqa: PTH207 (Path's wants a root)
+        return _listing(place, Path(*fixed), (path for path in found if path.is_file()))
+    return None
+
+
+def is_picture(path: Path) -> bool:
+    """Tell a picture by its name."""
+    return path.suffix.lower() in PICTURE_ENDINGS
+
+
+def content_sha256(place: Path) -> str:
+    """Hash what a table is read from: the bytes of its file, or names and bytes of its files; of pictures, names."""
+    listing = list_files(place)
+    if listing is None:
+        return _file_digest(place).hexdigest()
+    whole = hashlib.sha256()
+    for path in listing.paths:
+        whole.update(os.fsencode(path.relative_to(listing.root)) + b"\0")
+        whole.update(b"" if is_picture(path) else _file_digest(path).digest())
+    return whole.hexdigest()
+
+
+def _listing(place: Path, root: Path, paths: Iterator[Path]) -> Listing:
+    shown = [path for path in paths if not _is_aside(path.relative_to(root))]
+    if not shown:
+        raise UsageError(f"there are no files in {place}" if place == root else f"no file matches {place}")
+    return Listing(place, root, tuple(sorted(shown, key=os.fsencode)))
+
+
+def _is_aside(path: Path) -> bool:
+    return any(part.startswith(_ASIDE) for part in path.parts)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(_ASIDE)]
+        yield from (path for name in names if (path := Path(parent, name)).is_file())
+
+
+def _file_digest(path: Path) -> hashlib._Hash:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256")
