@@ -117,8 +117,8 @@ class Soak:
                 time.sleep(SAMPLE_S)
             self._said = process.stderr.read().decode() if process.stderr else ""
         self._seconds, self._status = time.monotonic() - started_at, process.returncode
-        self._left = [*_session(process.pid), *self._temporary.iterdir(), *self._output.parent.iterdir()]
-        self._left.remove(self._output)
+        found = [*_session(process.pid), *self._temporary.iterdir(), *self._output.parent.iterdir()]
+        self._left = [it for it in found if it not in {self._output, Path(f"{self._output}.log.jsonl")}]
         self._table = pq.read_table(self._output, columns=["row", "embedding_error"])
 
     def _command(self) -> list[str]:

@@ -255,8 +255,8 @@ def test_an_empty_column_gives_an_empty_column(images: Any, options: dict[str, A
     [
         (lambda: pixvec.embed_images("http://a.example/a.png"), "put it in a list"),
         (lambda: pixvec.embed_images(pd.DataFrame({"a": []})), "embed_table"),
-        (lambda: pixvec.embed_images([], normalise=True), "did you mean normalize"),  # type: ignore[call-arg]
-        (lambda: pixvec.embed_images([], precision="fp16"), "expected one of auto, bf16"),  # type: ignore[arg-type]
+        (lambda: pixvec.embed_images([], normalise=True), "did you mean normalize"),  # type: ignore[call-overload]
+        (lambda: pixvec.embed_images([], precision="fp16"), "expected one of auto, bf16"),  # type: ignore[call-overload]
         (lambda: pixvec.embed_images([], batch_size=0), "expected at least 1"),
         (lambda: pixvec.embed_images([], model="./no-such-folder"), "no-such-folder"),
         (lambda: pixvec.Embedder(allow_address=("localhost:80",)).embed(["x"]), "localhost"),
@@ -264,7 +264,7 @@ def test_an_empty_column_gives_an_empty_column(images: Any, options: dict[str, A
         (lambda: pixvec.embed_table(pd.DataFrame({"a": [1, 2]}), column="a"), "holds neither text nor pictures"),
         (lambda: pixvec.embed_images([], timeout_s=0), "expected at least 0.001"),
         (lambda: pixvec.embed_table({"a": ["x"]}), "pandas or polars DataFrame, a pyarrow Table"),
-        (lambda: pixvec.embed_images([], errors="ignore"), "expected one of null, raise"),  # type: ignore[arg-type]
+        (lambda: pixvec.embed_images([], errors="ignore"), "expected one of null, raise"),  # type: ignore[call-overload]
     ],
 )
 def test_wrong_use_is_one_clear_line(call: Any, message: str, checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def test_a_script_needs_no_main_guard_and_prints_nothing(checkpoint: str, tmp_pa
 
 def test_it_works_inside_a_running_loop(checkpoint: str) -> None:
     async def main() -> int:
-        return len(pixvec.embed_images([image_bytes()], model=checkpoint)[0])
+        return int(pixvec.Embedder(model=checkpoint).embed([image_bytes()]).vectors.shape[1])
 
     assert asyncio.run(main()) == 32
 
@@ -115,9 +115,8 @@ def test_it_works_in_a_notebook(checkpoint: str, tmp_path: Path) -> None:
 
 def test_it_works_in_a_thread(checkpoint: str) -> None:
     lengths: list[int] = []
-    thread = threading.Thread(
-        target=lambda: lengths.append(len(pixvec.embed_images([image_bytes()], model=checkpoint)[0]))
-    )
+    embedder = pixvec.Embedder(model=checkpoint)
+    thread = threading.Thread(target=lambda: lengths.append(embedder.embed([image_bytes()]).vectors.shape[1]))
     thread.start()
     thread.join()
     assert lengths == [32]

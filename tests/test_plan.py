@@ -170,6 +170,23 @@ def test_a_column_without_urls_costs_nothing(cells: list[str | None], options: d
     assert plan_text(found)
 
 
+@pytest.mark.parametrize("name", ["tables", "tables/*.csv"])
+def test_several_files_are_one_table(name: str, options: dict[str, Any], site: ImageServer, tmp_path: Path) -> None:
+    (tmp_path / "tables").mkdir()
+    for number in range(2):
+        (tmp_path / f"tables/{number}.csv").write_text(f"id;image_url\n1;{site.url(f'/{number}.jpg')}\n")
+    found = plan_run(tmp_path / name, PlanOptions(**options, delimiter=";"))
+    assert (found.n_rows, found.n_tried, found.vectors_share) == (2, 2, 1)
+
+
+def test_a_folder_of_pictures_needs_no_server(checkpoint: str, tmp_path: Path) -> None:
+    (tmp_path / "cat.jpg").write_bytes(image_bytes())
+    (tmp_path / "dog.jpg").write_bytes(b"<html>")
+    found = plan_run(tmp_path, PlanOptions(model=checkpoint, isolate="never"))
+    assert (found.n_rows, found.n_hosts, found.vectors_share) == (2, 0, 0.5)
+    assert [(outcome.code, outcome.example) for outcome in found.outcomes] == [("not_an_image", "dog.jpg")]
+
+
 # The command ---------------------------------------------------------------------------------------------------------
 
 

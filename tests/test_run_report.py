@@ -133,6 +133,16 @@ def test_a_table_of_which_nothing_came_is_reviewed_too(rows: list[Any], ending: 
     assert review_text(found).startswith(f"photos.{ending}: {len(rows)} rows, 0 vectors")
 
 
+def test_a_folder_of_parts_is_one_table(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for part in range(2):
+        write_reviewed(tmp_path / f"photos/{part}.parquet", [f"https://a.example/{part}"], [embedded()])
+    write_log(tmp_path / "photos", [mark(1, 2, 2)])
+    found = review(tmp_path / "photos")
+    assert (found.name, found.n_rows, found.n_urls, (found.provenance or {})["model"]) == ("photos", 2, 2, "demo")
+    assert found.pace is not None
+
+
 def test_a_table_that_pixvec_did_not_write_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos.csv").write_text("image_url\nhttps://a.example/\n")
     with pytest.raises(UsageError, match="review a table that pixvec wrote"):
@@ -335,7 +345,15 @@ def test_a_terminal_shows_control_characters(report: Command, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (0.42, "0.4 s"), (7, "7 s"), (59.6, "1 min"), (3_725, "1 h 2 min"), (90_000, "1 d 1 h")],
+    [
+        (0, "0 s"),
+        (0.01, "under 0.1 s"),
+        (0.42, "0.4 s"),
+        (7, "7 s"),
+        (59.6, "1 min"),
+        (3_725, "1 h 2 min"),
+        (90_000, "1 d 1 h"),
+    ],
 )
 def test_durations_have_two_units(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, Self, cast, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pixvec.columns import image_cell, open_column
 from pixvec.errors import PixvecWarning, RowError, UsageError
@@ -25,6 +26,8 @@ from pixvec.run import FileOptions, StrPath, TableOptions, run_file
 from pixvec.settings import Settings
 from pixvec.table import find_url_column, open_frame
 from pixvec.values import ImageFacts, Row, Vector, Vectors
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,29 @@ class FrameOptions(TableOptions, ColumnOptions):
     """How a table in memory is embedded."""
 
 
+class _ByFamily(Protocol[P]):
+    """Says which family comes out; pandas, polars, pyarrow and `datasets` need not be there to be spoken of."""
+
+    @overload
+    def __call__(
+        self, images: list[Any] | tuple[Any, ...], *none: P.args, **options: P.kwargs
+    ) -> list[Vector | None]: ...
+
+    @overload
+    def __call__(self, images: Iterator[Any], *none: P.args, **options: P.kwargs) -> Iterator[Vector | None]: ...
+
+    @overload
+    def __call__(self, images: NDArray[Any], *none: P.args, **options: P.kwargs) -> Vectors: ...
+
+    @overload
+    def __call__(self, images: Any, *none: P.args, **options: P.kwargs) -> Any: ...
+
+
+def _by_family(function: Callable[Concatenate[Any, P], Any]) -> _ByFamily[P]:
+    return cast("_ByFamily[P]", function)
+
+
+@_by_family
 @takes_options(ColumnOptions)
 def embed_images(images: object, options: ColumnOptions) -> Any:
     """Embed a column of image URLs: the same family comes back, with a vector in each row.

@@ -104,8 +104,8 @@ def put_with_columns(
     facts: Mapping[str, Facts] = MappingProxyType({}),
 ) -> None:
     """Do as `write_with_columns`, where `unfinished` is the path that `reserved` gave for the output."""
-    told = {**facts, **_said(source.schema)}
-    kept = {name: _of_no_run(said) for name, said in told.items() if name not in dropped}
+    names = set(source.schema.names).difference(dropped)
+    kept = {name: _of_no_run(said) for name, said in {**facts, **_said(source.schema)}.items() if name in names}
     stating = _restated(source.schema, kept) if keeps_metadata(output) else source
     with create_table(unfinished, stating, added.schema, ending=output.name, dropped=dropped) as writer:
         for chunk, results in _side_by_side(source, added):

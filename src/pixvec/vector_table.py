@@ -213,7 +213,7 @@ def _json_columns(table: TableReader, names: list[str]) -> list[str]:
             sample.extend(filter(None, chunk.table.column(name).to_pylist()))
         if all(len(sample) >= N_SAMPLED_CELLS for sample in samples.values()):
             break
-    return [name for name, sample in samples.items() if sample and all(map(_numbers, sample[:N_SAMPLED_CELLS]))]
+    return [name for name, sample in samples.items() if sample and all(map(parse_vector, sample[:N_SAMPLED_CELLS]))]
 
 
 def _is_floats(type_: pa.DataType) -> bool:
@@ -232,10 +232,10 @@ def _list_chunks(table: TableReader, name: str) -> Iterator[pa.ChunkedArray]:
 
 
 def _parsed(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pa.chunked_array([pa.array([_numbers(cell) for cell in column.to_pylist()], pa.list_(pa.float64()))])
+    return pa.chunked_array([pa.array([parse_vector(cell) for cell in column.to_pylist()], pa.list_(pa.float64()))])
 
 
-def _numbers(cell: str | None) -> list[float] | None:
+def parse_vector(cell: str | None) -> list[float] | None:
     """Read a list of numbers in JSON; None for whatever else a cell says."""
     if not cell or not cell.lstrip().startswith("["):
         return None

@@ -32,6 +32,8 @@ def size(n_bytes: float) -> str:
 
 def duration(seconds: float) -> str:
     """Say a time in its two largest units; a short one to a tenth of a second."""
+    if 0 < seconds < 0.1:
+        return "under 0.1 s"
     if 0 < seconds < 9.95 and seconds % 1:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -19,7 +19,7 @@ from pixvec.planning.text import plan_text
 @click.option("--quiet", is_flag=True, help="do not tell what is being done meanwhile")
 @with_options(PlanOptions)
 def plan(input: str, *, as_json: bool, quiet: bool, **given: Any) -> None:
-    """Tell what embedding INPUT, a CSV or Parquet file, will meet and cost, and write nothing.
+    """Tell what embedding INPUT, a table file or a folder, will meet and cost, and write nothing.
 
     The column is read, and a sample of its URLs over all hosts is fetched and decoded as a run does it: repeats, hosts,
     rows without a vector by cause, formats and sizes, how fast each stage is on this machine, and with that time,

@@ -92,10 +92,8 @@ class _Form:
 
     def _records(self, reader: TableReader, hits: Hits, vectors: str) -> list[dict[str, Any]]:
         """Read what is shown of what was found; what is said of a hit comes first, and goes over cells."""
-        rest = [name for name in reader.schema.names if name != vectors]
-        names = {"table": self._show or self._shown.names, "json": self._show or rest, "html": self._shown.names}[
-            self._format
-        ]
+        everything = [name for name in reader.schema.names if name != vectors]
+        names = (self._show or everything) if self._format == "json" else self._shown.names
         records = take_records(reader, hits.rows, names)
         numbered = zip(hits.rows.tolist(), hits.similarities.tolist(), strict=True)
         said = [{"rank": rank, "row": row, SIMILARITY: near} for rank, (row, near) in enumerate(numbered, 1)]

@@ -11,7 +11,7 @@ import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,8 @@ from pixvec.planning.plan import Plan
 from pixvec.planning.survey import Survey, survey_cells
 from pixvec.planning.trial import measure_model, try_sample
 from pixvec.settings import Settings
-from pixvec.table import TableReader, find_url_column, open_table
+from pixvec.table import ReadOptions, TableReader, find_url_column, open_table, pictures_folder
+from pixvec.table.listing import list_files
 from pixvec.words import count
 
 __all__ = ["Plan", "PlanOptions", "plan_run"]
@@ -31,7 +32,7 @@ _CHUNK_ROWS: Final = 4_096
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanOptions(Settings):
+class PlanOptions(Settings, ReadOptions):
     """How a run is planned: as it will be done, but for the sample.
 
     Raises
@@ -50,7 +51,7 @@ def plan_run(path: str | os.PathLike[str], options: PlanOptions, tell: Callable[
     Parameters
     ----------
     path
-        The table.
+        The table: a file, a pattern that files match, or a folder.
     tell
         Called with a line about each step, as they take a while.
 
@@ -62,15 +63,23 @@ def plan_run(path: str | os.PathLike[str], options: PlanOptions, tell: Callable[
         When the model cannot be found or read.
     """
     path = Path(path)
-    reader = open_table(path)
+    options = replace(options, files_under=options.files_under or pictures_folder(path))
+    reader = open_table(path, options)
     column = find_url_column(reader, options.column, looks_like_url=looks_like_url)
     survey = _survey(reader, column, options)
     tell(f"{count(survey.n_rows, 'row')} read, {count(survey.n_hosts, 'host')}; measuring the model")
     model, pace = measure_model(options)
     tell(f"fetching {len(survey.sample):,} of {survey.n_different:,} different URLs")
     trial = try_sample(survey.sample, model, options)
-    forecast = Forecast(survey, trial, pace, options, dim=model.dim, input_bytes=path.stat().st_size)
-    return forecast.plan(_machine(path), name=path.name, column=column, model=model.checkpoint.name)
+    forecast = Forecast(survey, trial, pace, options, dim=model.dim, input_bytes=_size(path))
+    return forecast.plan(_machine(), name=path.name, column=column, model=model.checkpoint.name)
+
+
+def _size(path: Path) -> int:
+    """Say how many bytes a table has, whose rows the output will hold; of pictures it will hold the paths alone."""
+    listing = list_files(path)
+    files = [path] if listing is None else listing.paths if pictures_folder(path) is None else []
+    return sum(file.stat().st_size for file in files)
 
 
 def _survey(reader: TableReader, column: str, options: PlanOptions) -> Survey:
@@ -82,10 +91,10 @@ def _cells(reader: TableReader, column: str) -> Iterator[object]:
         yield from chunk.table.column(column).to_pylist()
 
 
-def _machine(path: Path) -> Machine:
+def _machine() -> Machine:
     """Measure the peak of this process and of its largest worker, now that these have ended."""
     unit = 1 if sys.platform == "darwin" else 1_024
     own, workers = (
         resource.getrusage(who).ru_maxrss * unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    return Machine(own, workers, free_disk_bytes=shutil.disk_usage(path.absolute().parent).free)
+    return Machine(own, workers, free_disk_bytes=shutil.disk_usage(Path.cwd()).free)

@@ -166,8 +166,13 @@ class Forecast:
 
 def _outcome(code: str, n_rows: int, tries: list[Try]) -> Outcome:
     known = code_of(code)
-    example = redacted(tries[0].sampled.cell) if tries else None
+    example = _name(tries[0]) if tries else None
     return Outcome(code, n_rows, len(tries), is_retryable(code), known.advice if known else "", example)
+
+
+def _name(one: Try) -> str:
+    """Name what was tried, without what may be secret in a URL."""
+    return one.sampled.cell if one.sampled.host is None else redacted(one.sampled.cell)
 
 
 def _host(name: str, n_rows: int, tries: list[Try]) -> HostPlan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
@@ -14,6 +13,7 @@ import pyarrow as pa
 from pixvec.fetch import looks_like_url
 from pixvec.recipe.dataset import Dataset, InputColumn
 from pixvec.table.url_column import MIN_URL_SHARE, N_SAMPLED_CELLS
+from pixvec.vector_table import parse_vector
 
 MAX_CATEGORIES: Final = 100
 
@@ -85,7 +85,7 @@ def _type_of_texts(cells: Iterator[object], is_url: Callable[[str], bool]) -> st
     n_cells = n_urls = 0
     different: set[str] = set()
     for cell in cells:
-        if n_cells == 0 and _is_vector(cell):
+        if n_cells == 0 and isinstance(cell, str) and parse_vector(cell) is not None:
             return "list[number]"
         text = cell if isinstance(cell, str) else repr(cell)
         n_cells += 1
@@ -95,12 +95,3 @@ def _type_of_texts(cells: Iterator[object], is_url: Callable[[str], bool]) -> st
     if n_urls >= MIN_URL_SHARE * n_cells:
         return "url" if n_cells else None
     return "category" if len(different) <= min(MAX_CATEGORIES, n_cells / 2) else "text"
-
-
-def _is_vector(cell: object) -> bool:
-    if not isinstance(cell, str) or not cell.startswith("["):
-        return False
-    try:
-        return all(isinstance(number, int | float) for number in json.loads(cell))
-    except (ValueError, RecursionError):
-        return False

@@ -20,6 +20,7 @@ from pixvec.review.pace import read_pace
 from pixvec.review.reading import ReviewedTable, Rows
 from pixvec.review.sightings import Sharing, Sightings
 from pixvec.review.tally import N_EXAMPLES, Tally, ranked, shortened, shown
+from pixvec.table import ReadOptions
 
 __all__ = ["Review", "ReviewOptions", "review_table"]
 
@@ -28,7 +29,7 @@ SHORT_SIDES: Final = (64, 128, 256, 512, 1_024, 2_048)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewOptions:
+class ReviewOptions(ReadOptions):
     """Which columns of a table are looked at.
 
     Raises
@@ -52,7 +53,7 @@ def review_table(path: str | os.PathLike[str], options: ReviewOptions) -> Review
     UsageError
         When it is no such table.
     """
-    table = ReviewedTable.open(Path(path), column=options.column, vectors=options.vectors)
+    table = ReviewedTable.open(Path(path), options, column=options.column, vectors=options.vectors)
     tally, sightings, kinds = Tally(), Sightings(), _Kinds()
     for rows in table.rows():
         tally.add(rows)

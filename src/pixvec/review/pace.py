@@ -63,8 +63,8 @@ def _pace(marks: Iterable[_Mark]) -> Pace | None:
 
 def _decided(edges: list[float], points: list[_Mark], counts: list[int]) -> list[int]:
     """Say how many rows were decided between edges, where a count grew as the points say."""
-    grown: list[float] = np.interp(edges, [point.t for point in points], counts).tolist()
-    return [round(end) - round(start) for start, end in pairwise(grown)]
+    grown: list[float] = np.interp(edges[1:], [point.t for point in points], counts).tolist()
+    return [round(end) - round(start) for start, end in pairwise([0.0, *grown])]
 
 
 def _joined(marks: Iterable[_Mark]) -> tuple[list[_Mark], int]:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pixvec.errors import UsageError
 from pixvec.fetch import looks_like_url
 from pixvec.result_columns import result_names
-from pixvec.table import TableReader, find_url_column, open_table
+from pixvec.table import ReadOptions, TableReader, find_url_column, open_table
 from pixvec.table.cell_text import is_text
 from pixvec.vector_table import CHUNK_ROWS, vector_provenance
 
@@ -70,7 +70,7 @@ class ReviewedTable:
     provenance: dict[str, Any] | None
 
     @classmethod
-    def open(cls, path: Path, *, column: str | None, vectors: str | None) -> Self:
+    def open(cls, path: Path, options: ReadOptions, *, column: str | None, vectors: str | None) -> Self:
         """Find what is what.
 
         Raises
@@ -78,7 +78,7 @@ class ReviewedTable:
         UsageError
             When it is no table, pixvec did not make it, or a column that was named is not there.
         """
-        reader = open_table(path)
+        reader = open_table(path, options)
         found = _find_vectors(reader.schema.names, vectors)
         provenance = vector_provenance(reader, found, path=path)
         return cls(reader, path, _find_urls(reader, column, provenance), found, provenance)
@@ -107,8 +107,8 @@ def _find_vectors(names: list[str], wanted: str | None) -> str:
     if wanted is not None:
         found = [name for name in found if name == wanted]
     if not found:
-        missing = "no column" if wanted is None else f"{wanted!r}, and"
-        raise UsageError(f"{missing} with vectors and their _error and _detail: review a table that pixvec wrote")
+        named = "column of vectors" if wanted is None else f"column {wanted!r}"
+        raise UsageError(f"there is no {named} with its _error and _detail beside it: review a table that pixvec wrote")
     if len(found) > 1:
         raise UsageError(f"several columns hold vectors: {', '.join(map(repr, found))}; choose one {_HOW_TO_NAME}")
     if any(names.count(name) > 1 for name in result_names(found[0])[:3]):

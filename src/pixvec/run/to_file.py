@@ -92,7 +92,10 @@ def _check_finished(job: Job, place: Path) -> None:
 def _count_finished(job: Job, place: Path) -> None:
     _, error, _, _ = result_names(job.options.output_column)
     table = open_table(place, job.options.as_written(job.input, place))
-    for chunk in table.chunks(CHUNK_ROWS, columns=[error]):
-        codes = chunk.table.column(error).to_pylist()
-        job.report.resume(len(codes), Counter(filter(None, codes)))
+    has_codes = error in table.schema.names
+    for chunk in table.chunks(CHUNK_ROWS, columns=[error] if has_codes else None):
+        cells = chunk.table.column(error if has_codes else 0)
+        # An array says which rows failed, and not why.
+        failures = Counter(filter(None, cells.to_pylist())) if has_codes else Counter(unknown=cells.null_count)
+        job.report.resume(len(cells), failures)
     job.report.was_finished = True

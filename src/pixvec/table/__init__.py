@@ -123,7 +123,8 @@ def _would_be_read(output: Path, source: Path) -> bool:
     """Tell whether a file would be read as one of a folder, or of those that a pattern matches."""
     if source.is_dir():
         return output.resolve().is_relative_to(source.resolve())
-    return list_files(source) is not None and fnmatch(str(output.absolute()), str(source.absolute()))
+    pattern = str(source.absolute()).replace(f"**{os.sep}", "*")  # any folders, and none
+    return list_files(source) is not None and fnmatch(str(output.absolute()), pattern)
 
 
 @contextmanager

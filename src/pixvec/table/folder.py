@@ -109,7 +109,7 @@ def _joined_schema(members: Sequence[Member]) -> pa.Schema:
             path, known = joined.get(field.name, (member.path, field))
             if pa.null() not in {field.type, known.type} and field.type != known.type:
                 raise UsageError(f"{member.path}: column {field.name!r} is {field.type}, and {known.type} in {path}")
-            joined[field.name] = path, _joined_field(known, field)
+            joined[field.name] = member.path if known.type == pa.null() else path, _joined_field(known, field)
     keys = [pa.field(key, pa.string()) for key in members[0].keys]
     metadata = _agreed([member.reader.schema.metadata for member in members])
     return pa.schema([*(field for _, field in joined.values()), *keys], metadata=metadata)

@@ -102,7 +102,7 @@ class JsonReader:
             if _SURROGATE.search(line):  # half a pair is text for Python's reader, and not for Arrow
                 record = json.loads(json.dumps(record, ensure_ascii=False).encode(errors="replace"))
         except (ValueError, RecursionError) as error:
-            raise self.text.error(number, f"no JSON: {error}") from error
+            raise self.text.error(number, f"no JSON: {_reason(error)}") from error
         if not isinstance(record, dict):
             raise self.text.error(number, f"an object was expected, and this is a {type(record).__name__}")
         return record
@@ -131,6 +131,10 @@ class JsonWriter(TableWriter):
 
     def _finish(self) -> None:
         self._file.close()
+
+
+def _reason(error: Exception) -> str:
+    return f"{error.msg} (character {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else str(error)
 
 
 def read_json_files(files: Sequence[TableFile], options: ReadOptions) -> list[JsonReader]:
