@@ -54,7 +54,19 @@ def embed(place: Path, out: Path) -> str:
 
 
 def test_files_are_read_by_path_in_byte_order_and_hidden_ones_are_not(tmp_path: Path) -> None:
-    names = ["a.csv", "B.csv", "c/1.csv", "c.csv", "é.csv", ".h.csv", "_s.csv", ".d/x.csv", "_t/x.csv", "READ.ME"]
+    names = [
+        "a.csv",
+        "B.csv",
+        "c/1.csv",
+        "c.csv",
+        "é.csv",
+        ".h.csv",
+        "_s.csv",
+        ".d/x.csv",
+        "_t/x.csv",
+        "READ.ME",
+        "a.csv.log.jsonl",
+    ]
     folder = write(tmp_path, {name: f"url\n{name}\n" for name in names})
     assert read(folder)["url"].to_pylist() == ["B.csv", "a.csv", "c.csv", "c/1.csv", "é.csv"]
     assert read(tmp_path / "i*" / "*.csv")["url"].to_pylist() == ["B.csv", "a.csv", "c.csv", "é.csv"]

@@ -280,11 +280,14 @@ def embed_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
     Parameters
     ----------
     input, output
-        Paths of CSV or Parquet files, told apart by their endings. An output that ends in a slash, or is a folder,
-        becomes a folder of Parquet files, one for each part.
+        Paths of CSV, TSV, JSON Lines, Parquet or Arrow files, told apart by their endings; ``.gz`` or ``.zst`` may
+        follow those of text. The input may be a pattern or a folder too, also one of pictures. An output that ends in
+        ``.npy`` holds the vectors alone; one that ends in a slash, or is a folder, becomes a folder of Parquet files,
+        one for each part.
     **options
         The fields of `FileOptions`: those of `embed_table`, ``limit``, ``max_failed``, ``part_rows``, ``restart``,
-        ``retry_failed``, ``retry_codes``, ``keep_going``, ``quiet``.
+        ``retry_failed``, ``retry_codes``, ``keep_going``, ``quiet``; for text ``delimiter``, ``encoding``,
+        ``infer_types``.
 
     Raises
     ------

@@ -17,7 +17,7 @@ from pixvec.run import FileOptions, run_file
 @click.option("-o", "--output", required=True, help="the file to write, .csv or .parquet; or a folder/ of parts")
 @with_options(FileOptions)
 def embed(input: str, output: str, **options: Any) -> None:
-    """Embed a column of image URLs of INPUT, a CSV or Parquet file.
+    """Embed a column of image URLs of INPUT: a table file, a pattern in quotes, or a folder, also one of pictures.
 
     The output has INPUT's rows and columns, in their order, and beside each row its vector or the reason why it has
     none. A run that was stopped goes on when the same command is given again. Exit status: 0 every row decided, 1 the

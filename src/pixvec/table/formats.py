@@ -57,6 +57,10 @@ FORMATS: Final = {
 }
 
 
+_LOG_ENDING: Final = ".log.jsonl"
+"""What a run tells of itself, beside its output; in a folder, it is none of the tables."""
+
+
 def format_of(file: TableFile) -> Format:
     """Find the format of a file.
 
@@ -122,4 +126,6 @@ def _of_one_kind(listing: Listing) -> Listing:
 
 
 def _kind(path: Path) -> str | Format | None:
+    if path.name.endswith(_LOG_ENDING):
+        return None
     return "picture" if is_picture(path) else FORMATS.get(TableFile.of(path).ending)
