@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
-from pixvec.cache import database
+from pixvec.cache.database import Database, n_bytes, put_aside, shrink, transaction
 
 Entry: TypeAlias = tuple[bytes, bytes]
 """A key, and the bytes that are kept under it."""
@@ -62,7 +62,7 @@ class Store:
         self._clock = clock
         self._uses: list[bytes] = []
         self._was_put_aside = False
-        self._database: database.Database | None = None
+        self._database: Database | None = None
         self._open()
 
     def get(self, key: bytes) -> bytes | None:
@@ -89,13 +89,13 @@ class Store:
 
     def _write(self, connection: sqlite3.Connection, entries: Sequence[Entry], uses: Sequence[bytes]) -> None:
         now_s = int(self._clock())
-        with database.transaction(connection):
+        with transaction(connection):
             connection.executemany(_TOUCH, [(now_s, key) for key in uses])
             connection.executemany(_PUT, [(key, _seal(key, entry), now_s) for key, entry in entries])
-        if database.n_bytes(connection) > self._max_bytes:
+        if n_bytes(connection) > self._max_bytes:
             # More than was written, so that a bound that was lowered is reached too, little by little.
             connection.execute(_EVICT, (max(_MIN_EVICTED, 2 * len(entries)),))
-            database.shrink(connection)
+            shrink(connection)
 
     def _note_use(self, key: bytes) -> None:
         self._uses.append(key)
@@ -114,7 +114,7 @@ class Store:
 
     def _open(self) -> None:
         try:
-            self._database = database.Database(self._path)
+            self._database = Database(self._path)
         except sqlite3.Error as error:
             self._give_up(error)
         except OSError as error:
@@ -141,7 +141,7 @@ class Store:
     def _begin_anew(self) -> None:
         self._let_go()
         self._was_put_aside = True
-        if aside := database.put_aside(self._path):
+        if aside := put_aside(self._path):
             _LOGGER.warning("the cache was damaged and begins anew; what there was is now %s", aside)
             self._open()
         else:

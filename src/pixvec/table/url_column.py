@@ -9,9 +9,9 @@ from typing import Final
 import pyarrow as pa
 
 from pixvec.errors import UsageError
-from pixvec.table import pictures
 from pixvec.table.cell_text import is_text
 from pixvec.table.chunk import TableReader
+from pixvec.table.pictures import COLUMN, PictureFolder
 
 N_SAMPLED_CELLS: Final = 1_000
 MIN_URL_SHARE: Final = 0.8
@@ -34,7 +34,7 @@ def find_url_column(table: TableReader, name: str | None = None, *, looks_like_u
         If there is no such column, or more than one.
     """
     if name is None:
-        found = pictures.COLUMN if isinstance(table, pictures.PictureFolder) else _find_by_cells(table, looks_like_url)
+        found = COLUMN if isinstance(table, PictureFolder) else _find_by_cells(table, looks_like_url)
     else:
         found = name
     n_found = table.schema.names.count(found)
