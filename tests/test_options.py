@@ -10,20 +10,17 @@ import numpy as np
 import pytest
 
 from pixvec.errors import UsageError
-from pixvec.options import check_options, limit, option, options_of, takes_options
+from pixvec.options import Options, limit, option, options_of, takes_options
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paint:
+class Paint(Options):
     color: Literal["red", "blue"] = option("red", "what it looks like")
     coats: int = option(2, "how often", minimum=1, maximum=9)
     glossy: bool = option(False, "whether it shines")
     note: str | None = option(None, "what to remember")
     on: tuple[str, ...] = option((), "what to paint")
     dries_s: float = limit(60.0, minimum=0.1)
-
-    def __post_init__(self) -> None:
-        check_options(self)
 
 
 @takes_options(Paint)
@@ -77,3 +74,24 @@ def test_a_wrong_option_is_named(keywords: dict[str, Any], message: str) -> None
     with pytest.raises(UsageError) as caught:
         paint("north", **keywords)
     assert str(caught.value) == message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame(Options):
+    width: int = option(40, "how wide it is", minimum=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % 2:
+            raise UsageError(f"width={self.width}: expected an even number")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture(Frame, Paint):
+    """Options of two parts, of which one has a check of its own."""
+
+
+@pytest.mark.parametrize("keywords", [{"width": 0}, {"width": 3}, {"coats": 10}], ids=str)
+def test_a_class_of_several_parts_checks_them_all(keywords: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(keywords))}="):
+        Picture(**keywords)

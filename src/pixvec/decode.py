@@ -29,7 +29,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from pixvec.errors import ImageError, MissingExtraError, UsageError
 from pixvec.jpeg_scans import check_scans, is_cut_short
-from pixvec.options import limit, option
+from pixvec.options import Options, limit, option
 from pixvec.precheck import check_exif, first_frame_end, webp_size
 from pixvec.sniff import drop_stray_bytes, sniff
 from pixvec.visual import as_seen, as_transformers, orientation, turn_upright
@@ -41,7 +41,7 @@ Policy = Literal["auto", "full", "reference"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecodeOptions:
+class DecodeOptions(Options):
     """How bytes become a picture, where, and what that may cost.
 
     Parameters
@@ -77,6 +77,7 @@ class DecodeOptions:
     max_decode_bytes: int = limit(1 << 30)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if "HEIC" in decoded_formats(self.formats) and find_spec("pillow_heif") is None:
             raise MissingExtraError("Decoding HEIC", "heic")
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pixvec.link import LinkOptions, link_vectors
-from pixvec.options import check_options, option, takes_options
+from pixvec.options import Options, option, takes_options
 from pixvec.output_file import check_new_columns
 from pixvec.result_columns import result_names
 from pixvec.table import TableReader, open_frame
@@ -38,7 +38,7 @@ Edges: TypeAlias = tuple[Numbers, Numbers]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DuplicateOptions:
+class DuplicateOptions(Options):
     """What counts as the same picture.
 
     Raises
@@ -52,9 +52,6 @@ class DuplicateOptions:
     )
     vectors: str | None = option(None, "the column of vectors; found by its cells when not given")
     replace_column: bool = option(False, "drop columns of these names that the table already has, instead of stopping")
-
-    def __post_init__(self) -> None:
-        check_options(self)
 
 
 @dataclass(frozen=True, slots=True)

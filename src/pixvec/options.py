@@ -94,18 +94,24 @@ def options_of(options_type: type) -> list[Option]:
     return [known for known in _fields_of(options_type) if known.help is not None]
 
 
-def check_options(options: Any) -> None:
-    """Refuse a value that an option or limit cannot take, and name it.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What every dataclass of options inherits: values are checked when it is made.
+
+    A part that has more to check does so in a ``__post_init__`` that calls this one first, by way of ``super()``; a
+    class of several parts then checks them all.
 
     Raises
     ------
     UsageError
         For a word that is not among the choices, a number out of its range, or a value of another type.
     """
-    for known in _fields_of(type(options)):
-        value = getattr(options, known.name)
-        if value is not None or known.default is not None:
-            _check(known, value)
+
+    def __post_init__(self) -> None:
+        for known in _fields_of(type(self)):
+            value = getattr(self, known.name)
+            if value is not None or known.default is not None:
+                _check(known, value)
 
 
 def _fields_of(options_type: type) -> Iterator[Option]:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pixvec.errors import UsageError
-from pixvec.options import option
+from pixvec.options import Options, option
 from pixvec.values import ImageFacts, Row, Vectors
 
 PROVENANCE_KEY: Final = b"pixvec"
@@ -35,7 +35,7 @@ IMAGE_TYPE: Final = pa.struct(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResultOptions:
+class ResultOptions(Options):
     """What the new columns are called, and which of them are written."""
 
     output_column: str = option("embedding", "name of the vector's column; _error, _detail and _image are added to it")

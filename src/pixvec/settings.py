@@ -10,7 +10,6 @@ from pixvec.decode import DecodeOptions
 from pixvec.engine import Precision
 from pixvec.fetch import FetchOptions
 from pixvec.model import ModelOptions
-from pixvec.options import check_options
 
 
 # Not slotted: slotted classes cannot be inherited side by side.
@@ -23,12 +22,6 @@ class Settings(CacheOptions, FetchOptions, DecodeOptions, ModelOptions):
     UsageError
         For a value that an option cannot take.
     """
-
-    def __post_init__(self) -> None:
-        check_options(self)
-        super().__post_init__()
-        FetchOptions.__post_init__(self)
-        DecodeOptions.__post_init__(self)
 
 
 def resolve_decode(settings: Settings, precision: Precision) -> Literal["scaled", "full", "reference"]:

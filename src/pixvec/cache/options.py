@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixvec.errors import UsageError
-from pixvec.options import option
+from pixvec.options import Options, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class CacheOptions:
+class CacheOptions(Options):
     """Whether rows are remembered across runs, and in how much room.
 
     Raises
@@ -25,5 +25,6 @@ class CacheOptions:
     cache_size: int = option(10_000_000_000, "bytes that the cache may take", minimum=1 << 20)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.cache is not None and Path(self.cache).exists() and not Path(self.cache).is_dir():
             raise UsageError(f"--cache {self.cache}: expected a folder, and this is a file")

@@ -28,10 +28,6 @@ MAX_TILES: Final = 12
 class _Options(DuplicateOptions, PictureOptions):
     """What counts as the same picture, and how pictures are fetched for the page."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        PictureOptions.__post_init__(self)
-
 
 @click.command()
 @click.argument("input")

@@ -11,13 +11,13 @@ from pixvec.fetch.address import parse_allowed
 from pixvec.fetch.headers import check_user_agent, parse_header
 from pixvec.fetch.opt_out import parse_opt_out
 from pixvec.fetch.proxy import parse_proxy
-from pixvec.options import limit, option
+from pixvec.options import Options, limit, option
 
 _MIB: Final = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class FetchOptions:
+class FetchOptions(Options):
     """What a fetch may reach, and what it may cost.
 
     Parameters
@@ -84,6 +84,7 @@ class FetchOptions:
     down_retry_s: float = limit(30.0, minimum=0)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for address in self.allow_address:
             parse_allowed(address)
         for header in self.header:

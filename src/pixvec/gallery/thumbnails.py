@@ -22,7 +22,6 @@ from pixvec.fetch import Fetcher, FetchOptions
 from pixvec.gallery import THUMBNAIL_SIDE, make_thumbnail
 from pixvec.isolation import CropMaker
 from pixvec.loop_thread import LoopThread
-from pixvec.options import check_options
 from pixvec.threads import Threads
 
 _N_THREADS: Final = 2
@@ -39,11 +38,6 @@ class PictureOptions(FetchOptions, DecodeOptions):
     UsageError
         For a value that an option cannot take.
     """
-
-    def __post_init__(self) -> None:
-        check_options(self)
-        super().__post_init__()
-        DecodeOptions.__post_init__(self)
 
 
 def fetch_thumbnails(cells: Sequence[object], options: PictureOptions) -> list[str | RowError]:

@@ -21,7 +21,7 @@ from pixvec.link.exact import nearest
 from pixvec.link.ranking import Neighbors, Pairs
 from pixvec.link.rows import neighboring_rows
 from pixvec.link.space import Space
-from pixvec.options import check_options, option
+from pixvec.options import Options, option
 from pixvec.values import Vectors
 
 __all__ = ["LinkOptions", "Links", "link_vectors"]
@@ -31,7 +31,7 @@ _MAX_EXACT = 200_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinkOptions:
+class LinkOptions(Options):
     """Which links are made.
 
     Raises
@@ -46,9 +46,6 @@ class LinkOptions:
     metric: Literal["angular"] = option("angular", "how nearness is measured")
     n_trees: int = option(30, "accepted and without effect", minimum=1)
     search_k_mult: int = option(2, "accepted and without effect", minimum=1)
-
-    def __post_init__(self) -> None:
-        check_options(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from pixvec.engine import Graph, Precision, Program, compile_graph, resolve_prec
 from pixvec.errors import ModelError
 from pixvec.model.tokenizer import ClipTokenizer
 from pixvec.model.towers import image_tower, text_tower
-from pixvec.options import option
+from pixvec.options import Options, option
 from pixvec.values import Crops, Vectors
 
 _SMALL_BATCH = 8
@@ -29,7 +29,7 @@ _SMALL_BATCH = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions:
+class ModelOptions(Options):
     """Which model, and how it computes."""
 
     model: str | os.PathLike[str] = option(

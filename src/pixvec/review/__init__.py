@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pixvec.options import check_options, option
+from pixvec.options import option
 from pixvec.review.findings import Count, Example, Pictures, Review, SharedPicture
 from pixvec.review.pace import read_pace
 from pixvec.review.reading import ReviewedTable, Rows
@@ -40,9 +40,6 @@ class ReviewOptions(ReadOptions):
 
     column: str | None = option(None, "the column of URLs; the table says which, or its cells, when not given")
     vectors: str | None = option(None, "the column of vectors; found by its reasons when not given")
-
-    def __post_init__(self) -> None:
-        check_options(self)
 
 
 def review_table(path: str | os.PathLike[str], options: ReviewOptions) -> Review:

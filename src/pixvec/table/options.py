@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from pixvec.errors import UsageError
-from pixvec.options import option
+from pixvec.options import Options, option
 from pixvec.table.files import TableFile
 
 _FOUND: Final[dict[str, Any]] = {"delimiter": None, "encoding": None}
@@ -16,7 +16,7 @@ _SPELLINGS: Final = {"\\t": "\t", "tab": "\t"}  # what can be typed in a shell
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadOptions:
+class ReadOptions(Options):
     """How tables of text are read."""
 
     delimiter: str | None = option(None, "what stands between the cells of CSV: ';', '|', tab …; found when not given")
