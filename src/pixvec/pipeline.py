@@ -9,18 +9,14 @@ here, a row's error becomes data. Whatever else is raised is a bug, and ends the
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import hashlib
 import logging
 import os
-import traceback
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePath
-from queue import Empty, SimpleQueue
 from typing import Self
 
 from pixvec.batcher import Batcher
@@ -37,15 +33,10 @@ from pixvec.settings import Settings, resolve_decode
 from pixvec.single_flight import SingleFlight
 from pixvec.threads import Threads
 from pixvec.values import ImageFacts, Row, Vector
+from pixvec.window import WAITING_ROWS, UnderWay, Window, stage_of
 
-WAITING_ROWS = 16_384
-"""Rows under way at once: room enough that the model never waits for a slow neighbour. A decided row takes 2 KB."""
-WAITING_CELL_BYTES = 64 << 20
-"""Bytes of pictures that came as cells and are under way: they are at hand, so there is no reason to read far ahead."""
 _EAGER_ROWS, _BREATH_ROWS, _BREATH_S = 2_048, 64, 0.01
 """With this many rows undecided, reading ahead pauses every so many rows, so that the loop gets to work on them."""
-_TICK_S = 0.2
-"""How often progress is told while a row is waited for."""
 _LOGGER = logging.getLogger("pixvec")
 
 
@@ -110,9 +101,11 @@ def embed_unordered(
         A bug of ours, in its turn: after all rows before it; with a note that names the row, its cell and the stage.
     """
     with LoopThread(_Road(model, settings, report, keep_going=keep_going).open()) as loop:
-        window = _Window(partial(on_progress, report) if on_progress else None)
+        window = Window(partial(on_progress, report) if on_progress else None)
         for number, cell in enumerate(cells):
-            window.add(_UnderWay(number, cell, loop.submit(loop.resource.embed(cell))))
+            n_bytes = len(cell) if isinstance(cell, bytes | str) else 0
+            name = f"row {number}, {_redacted(cell)}"
+            window.add(UnderWay(number, name, loop.submit(loop.resource.embed(cell)), n_bytes=n_bytes))
             if number % _BREATH_ROWS == 0 and number - report.n_new > _EAGER_ROWS:
                 window.wait(_BREATH_S)
             while window.has_decided or (window and (window.is_full or is_full())):
@@ -121,77 +114,6 @@ def embed_unordered(
             yield from window.take()
     if on_progress:
         on_progress(report)
-
-
-class _UnderWay:
-    """A cell on its road."""
-
-    __slots__ = ("bug", "is_decided", "n_bytes", "name", "number", "row")
-
-    def __init__(self, number: int, cell: object, row: concurrent.futures.Future[Row]) -> None:
-        self.number = number
-        self.name = f"row {number}, {_redacted(cell)}"
-        self.n_bytes = len(cell) if isinstance(cell, bytes | str) else 0
-        self.row = row
-        self.is_decided = False
-        self.bug: Exception | None = None
-
-
-class _Window:
-    """The cells from the first one that is undecided to the last one that was read."""
-
-    def __init__(self, tell: Callable[[], None] | None) -> None:
-        self._tell = tell
-        self._cells: deque[_UnderWay] = deque()
-        self._decided: SimpleQueue[_UnderWay] = SimpleQueue()
-        self._n_bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._cells)
-
-    @property
-    def is_full(self) -> bool:
-        return len(self._cells) == WAITING_ROWS or self._n_bytes > WAITING_CELL_BYTES
-
-    @property
-    def has_decided(self) -> bool:
-        """Whether a row can be taken without waiting."""
-        return not self._decided.empty()
-
-    def add(self, cell: _UnderWay) -> None:
-        self._cells.append(cell)
-        self._n_bytes += cell.n_bytes
-        cell.row.add_done_callback(lambda _: self._decided.put(cell))
-
-    def wait(self, seconds: float) -> None:
-        """Give the loop time to decide the first row."""
-        concurrent.futures.wait([self._cells[0].row], timeout=seconds)
-
-    def take(self) -> Iterator[tuple[int, Row]]:
-        """Wait for the next row that is decided; raise a bug when its turn has come."""
-        cell = self._next()
-        try:
-            row = cell.row.result()
-        except Exception as bug:  # noqa: BLE001 (it is raised in its turn)
-            bug.add_note(f"pixvec: this is a bug, met at {cell.name}, in {_stage(bug)}")
-            cell.bug = bug
-        else:
-            yield cell.number, row
-        cell.is_decided = True
-        del cell.row  # they refer to each other
-        while self._cells and self._cells[0].is_decided:
-            first = self._cells.popleft()
-            self._n_bytes -= first.n_bytes
-            if first.bug:
-                raise first.bug
-
-    def _next(self) -> _UnderWay:
-        if self._tell is None:
-            return self._decided.get()
-        while True:
-            self._tell()
-            with suppress(Empty):
-                return self._decided.get(timeout=_TICK_S)
 
 
 class _Road:
@@ -259,7 +181,7 @@ class _Road:
             if not self._keep_going:
                 raise
             _LOGGER.warning("a bug, met at %s", _redacted(cell), exc_info=bug)
-            row = Row(error="internal_error", detail=f"a bug of pixvec's: {type(bug).__name__} in {_stage(bug)}")
+            row = Row(error="internal_error", detail=f"a bug of pixvec's: {type(bug).__name__} in {stage_of(bug)}")
         self._report.count(row, host)
         self._report.n_repeats = self._urls.n_repeats + self._pictures.n_repeats
         self._report.decode_busy, self._report.model_busy = self._threads.busy_s, self._batcher.threads.busy_s
@@ -350,12 +272,6 @@ def _n_cores() -> int:
 
 def _redacted(cell: object) -> str:
     return redacted(cell) if isinstance(cell, str) else type(cell).__name__
-
-
-def _stage(bug: BaseException) -> str:
-    """Name the module of ours that a bug was met in."""
-    modules = (frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(bug.__traceback__))
-    return next((name for name in reversed(list(modules)) if name.partition(".")[0] == "pixvec"), "pixvec")
 
 
 def _no_url(cell: object) -> FetchError:

@@ -15,11 +15,11 @@ from typing import Final
 
 from pixvec.codes import code_of, is_retryable
 from pixvec.fetch import FetchOptions, redacted
-from pixvec.pipeline import WAITING_ROWS
 from pixvec.planning.plan import HostPlan, Outcome, Plan, Stage
 from pixvec.planning.survey import Survey
 from pixvec.planning.trial import ModelPace, Trial, Try
 from pixvec.planning.weights import Weights, row_weights
+from pixvec.window import WAITING_ROWS
 
 N_LISTED_HOSTS: Final = 10
 _Z: Final = 1.96
