@@ -138,6 +138,31 @@ def test_provenance_is_read_from_the_field(tmp_path: Path) -> None:
     assert read_vector_column(table, "v", path=None).provenance == {"model": "demo"}
 
 
+def folder_of(folder: Path, *provenances: Facts | None) -> TableReader:
+    """A table of several files, each with what it says of its vectors."""
+    for number, facts in enumerate(provenances):
+        field = pa.field("v", FIXED, metadata={PROVENANCE_KEY: json.dumps(facts)} if facts else None)
+        pq.write_table(pa.table([pa.array(ROWS, FIXED)], schema=pa.schema([field])), folder / f"{number}.parquet")
+    return open_table(folder)
+
+
+def test_of_files_of_one_model_it_is_known_what_all_of_them_say(tmp_path: Path) -> None:
+    table = folder_of(tmp_path, *({"model": "demo", "limit": limit} for limit in (3, 4)))
+    assert vector_provenance(table, "v", path=tmp_path) == {"model": "demo"}
+
+
+def test_vectors_of_which_a_file_says_nothing_are_of_unknown_origin(tmp_path: Path) -> None:
+    table = folder_of(tmp_path, {"model": "demo", "weights_sha256": "a"}, None)
+    assert vector_provenance(table, find_vector_column(table), path=tmp_path) is None
+
+
+@pytest.mark.parametrize("name", [None, "v"])
+def test_vectors_of_several_models_are_refused_and_their_files_named(tmp_path: Path, name: str | None) -> None:
+    table = folder_of(tmp_path, *({"model": model, "weights_sha256": model} for model in ("demo", "a/b")))
+    with pytest.raises(UsageError, match=r"several models, 'demo' in .*0\.parquet and 'a/b' in .*1\.parquet"):
+        find_vector_column(table, name)
+
+
 def test_of_several_columns_it_is_the_one_that_says_what_it_was_made_with() -> None:
     known = pa.field("b", LISTS, metadata={PROVENANCE_KEY: json.dumps({"model": "demo"})})
     schema = pa.schema([pa.field("a", LISTS), known])

@@ -24,6 +24,7 @@ from pixvec.errors import UsageError
 from pixvec.result_columns import read_provenance
 from pixvec.run.output import read_facts
 from pixvec.table import Frame, TableReader, keeps_metadata, open_frame, open_table
+from pixvec.table.folder import FolderReader
 from pixvec.values import Vectors
 
 CHUNK_ROWS: Final = 4_096
@@ -90,7 +91,7 @@ def find_vector_column(table: TableReader, name: str | None = None) -> str:
     Raises
     ------
     UsageError
-        If there is no such column, or more than one.
+        If there is no such column, or more than one, or its vectors are of several models.
     """
     found = _find(table) if name is None else name
     n_found = table.schema.names.count(found)
@@ -101,6 +102,7 @@ def find_vector_column(table: TableReader, name: str | None = None) -> str:
     if found not in _vector_columns(table, [found]):
         type_ = table.schema.field(found).type
         raise UsageError(f"column {found!r} holds no vectors ({type_}): name another {_HOW_TO_NAME}")
+    check_one_space(table, found)
     return found
 
 
@@ -146,12 +148,43 @@ def vector_chunks(table: TableReader, name: str) -> Iterator[Vectors]:
 
 
 def vector_provenance(table: TableReader, name: str, *, path: Path | None) -> dict[str, Any] | None:
-    """Read what the vectors of a column were made with; None where nothing says so."""
+    """Read what the vectors of a column were made with, of several files what all say; None where nothing says so."""
+    said = [_provenance(schema, name) for schema in _schemas(table, name).values()]
+    known = [facts for facts in said if facts is not None]
+    if not known or len(known) < len(said):
+        return provenance_beside(path).get(name)
+    return {fact: value for fact, value in known[0].items() if all(facts.get(fact) == value for facts in known)}
+
+
+def check_one_space(table: TableReader, name: str) -> None:
+    """Refuse a column whose files hold vectors of several models, which have nothing to say to each other.
+
+    Raises
+    ------
+    UsageError
+        When two of the files say so.
+    """
+    models = {}
+    for file, schema in _schemas(table, name).items():
+        facts = _provenance(schema, name) or {}
+        if weights := facts.get("weights_sha256"):
+            models[weights] = f"{facts.get('model')!r} in {file}"
+    if len(models) > 1:
+        raise UsageError(f"the vectors of {name!r} are of several models, {' and '.join(models.values())}")
+
+
+def _schemas(table: TableReader, name: str) -> dict[str, pa.Schema]:
+    """Give the schemas of a table's files that have a column, by their names."""
+    files = table.files if isinstance(table, FolderReader) else {Path(): table}
+    return {str(path): reader.schema for path, reader in files.items() if name in reader.schema.names}
+
+
+def _provenance(schema: pa.Schema, name: str) -> dict[str, Any] | None:
     try:
-        facts = read_provenance(table.schema, name)
+        facts = read_provenance(schema, name)
     except ValueError:  # under our key, and not ours
         return None
-    return facts if isinstance(facts, dict) else provenance_beside(path).get(name)
+    return facts if isinstance(facts, dict) else None
 
 
 def provenance_beside(path: Path | None) -> dict[str, dict[str, Any]]:
@@ -228,7 +261,7 @@ def _is_text(type_: pa.DataType) -> bool:
 def _list_chunks(table: TableReader, name: str) -> Iterator[pa.ChunkedArray]:
     for chunk in table.chunks(CHUNK_ROWS, columns=[name]):
         column = chunk.table.column(name)
-        yield _parsed(column) if _is_text(column.type) else column
+        yield _parsed(column) if _is_text(column.type) or pa.types.is_null(column.type) else column
 
 
 def _parsed(column: pa.ChunkedArray) -> pa.ChunkedArray:

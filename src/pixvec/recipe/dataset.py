@@ -159,6 +159,19 @@ class Dataset:
         added = pa.table({}) if self._added is None else self._added
         return added.drop_columns([name for name in added.column_names if name in dropped])
 
+    def frame(self, added: pa.Table, *, dropped: Collection[str] = ()) -> object:
+        """Give a table in memory, with the added columns at its end.
+
+        Raises
+        ------
+        RunError
+            When the table's file changed since it was read.
+        """
+        self.check_unchanged()
+        chunks = [chunk.table for chunk in self.source.chunks(CHUNK_ROWS)]
+        table = pa.concat_tables([self.source.schema.empty_table(), *chunks])
+        return open_frame(table).with_results(added, dropped=dropped)
+
     def check_unchanged(self) -> None:
         """Check that the table is the one that the steps read.
 
@@ -215,14 +228,11 @@ def open_file(path: str | os.PathLike[str]) -> Dataset:
 
 
 def open_in_memory(table: object) -> FrameDataset:
-    """Open a table in memory; of a file, read the whole.
+    """Open a table in memory.
 
     Raises
     ------
     UsageError
         When it is no table.
     """
-    if isinstance(table, str | os.PathLike):
-        source = open_table(table)
-        table = pa.concat_tables([source.schema.empty_table(), *(chunk.table for chunk in source.chunks(CHUNK_ROWS))])
     return (FrameDataset if isinstance(table, pa.Table) else _ObjectDataset)(open_frame(table))

@@ -44,7 +44,7 @@ def run_recipe(recipe: StrPath, ds: object, options: RecipeOptions) -> Any:
     recipe
         The text of a recipe, or as a `pathlib.Path` its file.
     ds
-        The dataset ``ds``: a pandas DataFrame, a pyarrow Table, or the path of a table file.
+        The dataset ``ds``: a pandas or polars DataFrame, a pyarrow Table, a Dataset, or the path of a table file.
     **options
         The fields of `Settings`, which hold for what the steps leave open; ``output``, the path of a table file to
         write, and ``restart`` to replace one; ``progress`` as in `Embedder.embed`, for each step; ``tell``, a
@@ -52,7 +52,7 @@ def run_recipe(recipe: StrPath, ds: object, options: RecipeOptions) -> Any:
 
     Returns
     -------
-    pandas.DataFrame, pyarrow.Table or None
+    the kind of table that came, or None
         The table, of the kind that came, and a pyarrow Table for a file; None when it was written to ``output``.
 
     Raises
@@ -70,7 +70,7 @@ def run_recipe(recipe: StrPath, ds: object, options: RecipeOptions) -> Any:
     if options.output is not None:
         _run_file(parsed, ds, Path(options.output), options)
         return None
-    dataset = open_in_memory(ds)
+    dataset = open_file(ds) if isinstance(ds, str | os.PathLike) else open_in_memory(ds)
     dropped = _run(parsed, dataset, options)
     return dataset.frame(dataset.added(dropped=dropped), dropped=dropped)
 

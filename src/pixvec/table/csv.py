@@ -238,7 +238,7 @@ def quoted(cell: str, delimiter: str) -> str:
 def _same_kind(source: TableReader, ending: str) -> CsvReader | None:
     """Find the CSV file whose dialect its source has, so that its records can be passed on as they are."""
     if isinstance(source, FolderReader):
-        delimiters = {getattr(reader, "delimiter", None) for reader in source.readers}
+        delimiters = {getattr(reader, "delimiter", None) for reader in source.files.values()}
         source = source.first if source.first and len(delimiters) == 1 else source
     return source if isinstance(source, CsvReader) and source.ending == ending else None
 

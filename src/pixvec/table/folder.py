@@ -57,9 +57,9 @@ class FolderReader:
         return readers[0] if all(reader.schema.names == readers[0].schema.names for reader in readers) else None
 
     @property
-    def readers(self) -> list[TableReader]:
-        """What reads each of the files."""
-        return [member.reader for member in self._members]
+    def files(self) -> dict[Path, TableReader]:
+        """The files, and what reads each of them."""
+        return {member.path: member.reader for member in self._members}
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read chunks of `n_rows` rows, fewer at the end of each file."""
