@@ -132,6 +132,7 @@ def test_frames_come_back_as_they_were_and_files_as_tables(tmp_path: Path) -> No
     assert pixvec.dedupe(tmp_path / "t.parquet") == expected
     assert found.index.tolist() == ["a", "b", "c"]
     assert found["duplicate_best"].tolist() == expected["duplicate_best"].to_pylist()
+    assert found[~found["duplicate_best"]].index.tolist() == ["c"]
 
 
 def test_columns_that_exist_are_replaced_only_when_asked() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -89,6 +91,17 @@ def test_a_data_frame_keeps_its_index_and_a_file_gives_a_table(
     assert found["title"].tolist() == expected["title"].to_pylist()
     assert frame.loc[found.index, "title"].tolist() == found["title"].tolist()
     assert found["similarity"].tolist() == expected["similarity"].to_pylist()
+
+
+@pytest.mark.filterwarnings("ignore::pixvec.PixvecWarning")
+@pytest.mark.parametrize("make", [pl.from_arrow, datasets.Dataset], ids=["polars", "datasets"])
+def test_other_frames_come_back_as_they_were_with_their_similarities(forgetful: pa.Table, make: Any) -> None:
+    frame = make(forgetful.select(["title", "embedding"]))
+    found = pixvec.search(pixvec.search(frame, "a house", k=3, model="demo"), "a house", k=2, model="demo")
+    expected = pixvec.search(forgetful, "a house", k=2, model="demo")
+    assert isinstance(found, type(frame))
+    assert list(found["title"]) == expected["title"].to_pylist()
+    assert list(found["similarity"]) == expected["similarity"].to_pylist()
 
 
 def test_vectors_of_another_model_are_refused_and_the_right_one_named(table: pa.Table, checkpoint: str) -> None:

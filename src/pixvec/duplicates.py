@@ -101,13 +101,13 @@ def dedupe(table: object, options: DuplicateOptions) -> Any:
     Parameters
     ----------
     table
-        A pandas DataFrame, a pyarrow Table, or the path of a table file, with a column of vectors.
+        A pandas or polars DataFrame, a pyarrow Table, a Dataset, or the path of a table file, with a column of vectors.
     **options
         The fields of `DuplicateOptions`: ``threshold``, ``vectors``, ``replace_column``.
 
     Returns
     -------
-    pandas.DataFrame or pyarrow.Table
+    the kind of table that came
         The table with the columns ``duplicate_group``, the lowest row number of the row's group, null where it is
         alone, and ``duplicate_best``, false where another row of the group is better. Of a file, a pyarrow Table.
 

@@ -21,7 +21,7 @@ from pixvec.api import Embedder
 from pixvec.errors import ModelError, PixvecWarning, UsageError
 from pixvec.gallery.thumbnails import PictureOptions
 from pixvec.options import option, takes_options
-from pixvec.table import TableReader
+from pixvec.table import TableReader, open_frame
 from pixvec.values import Vectors
 from pixvec.vector_table import find_vector_column, open_rows, take_rows, vector_chunks, vector_provenance
 
@@ -120,7 +120,7 @@ def search(
     Parameters
     ----------
     table
-        A pandas DataFrame, a pyarrow Table, or the path of a table file, with a column of vectors.
+        A pandas or polars DataFrame, a pyarrow Table, a Dataset, or the path of a table file, with a column of vectors.
     text
         What the pictures should show; of several texts, all of it.
     k
@@ -134,7 +134,7 @@ def search(
 
     Returns
     -------
-    pandas.DataFrame or pyarrow.Table
+    the kind of table that came
         The rows that were found, nearest first, with their cosines as the column ``similarity``, which takes the
         place of one that is called so. A DataFrame keeps its index. Of a file, a pyarrow Table.
 
@@ -189,21 +189,13 @@ def nearest_rows(chunks: Iterator[Vectors], direction: NDArray[np.float64], k: i
     return best
 
 
-def with_similarity(table: pa.Table, hits: Hits) -> pa.Table:
-    """Add the column ``similarity`` to the rows that were found."""
-    table = table.drop_columns([SIMILARITY]) if SIMILARITY in table.column_names else table
-    return table.append_column(SIMILARITY, pa.array(hits.similarities))
-
-
 @takes_options(SearchOptions)
 def _search(table: object, query: Query, options: SearchOptions) -> Any:
     reader, path = open_rows(table)
     hits = find_rows(reader, query, options, path=path)
-    if path is not None:
-        return with_similarity(take_rows(reader, hits.rows), hits)
-    if isinstance(table, pa.Table):
-        return with_similarity(table.take(hits.rows), hits)
-    return table.iloc[hits.rows].assign(**{SIMILARITY: hits.similarities})  # type: ignore[attr-defined]
+    found = open_frame(open_frame(table).take(hits.rows) if path is None else take_rows(reader, hits.rows))
+    replaced = [SIMILARITY] if SIMILARITY in found.schema.names else []
+    return found.with_results(pa.table({SIMILARITY: hits.similarities}), dropped=replaced)
 
 
 def _open_model(column: str, provenance: dict[str, Any] | None, options: SearchOptions) -> Embedder:

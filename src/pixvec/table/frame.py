@@ -11,7 +11,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, cast
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pixvec.errors import UsageError
 from pixvec.result_columns import read_vectors
@@ -23,6 +25,9 @@ class Frame(TableReader, Protocol):
 
     def column(self, name: str) -> object:
         """Give a column, as a family that `columns.open_column` takes."""
+
+    def take(self, rows: NDArray[np.int64]) -> object:
+        """Give some rows by their numbers, (n,), as the caller's kind of table."""
 
     def with_results(self, results: pa.Table, *, dropped: Collection[str] = ()) -> object:
         """Give the caller's kind of table back, with the result columns at its end."""
@@ -69,6 +74,10 @@ class ArrowFrame:
         """Give a column as it is."""
         return self._frame.column(name)
 
+    def take(self, rows: NDArray[np.int64]) -> pa.Table:
+        """Pick rows."""
+        return self._frame.take(rows)
+
     def with_results(self, results: pa.Table, *, dropped: Collection[str] = ()) -> pa.Table:
         """Append the result columns."""
         table = self._frame.select(kept_indices(self.schema, dropped))
@@ -95,11 +104,15 @@ class PandasFrame:
         """Give a column as a Series."""
         return self._frame.iloc[:, self.schema.names.index(name)]
 
+    def take(self, rows: NDArray[np.int64]) -> object:
+        """Pick rows."""
+        return cast("object", self._frame.iloc[rows])
+
     def with_results(self, results: pa.Table, *, dropped: Collection[str] = ()) -> object:
-        """Append the result columns as objects: float32 arrays, text, dicts, and None."""
+        """Append the result columns: numbers as such where none is missing, else objects and None."""
         frame = self._frame.iloc[:, kept_indices(self.schema, dropped)]
-        series = partial(sys.modules["pandas"].Series, index=frame.index, dtype=object)
-        added = {name: series(_objects(results.column(name))) for name in results.column_names}
+        series = partial(sys.modules["pandas"].Series, index=frame.index)
+        added = {name: series(**_pandas_cells(results.column(name))) for name in results.column_names}
         return cast("object", frame.assign(**added))
 
 
@@ -121,6 +134,10 @@ class PolarsFrame:
     def column(self, name: str) -> object:
         """Give a column as a Series."""
         return self._frame.get_column(name)
+
+    def take(self, rows: NDArray[np.int64]) -> object:
+        """Pick rows."""
+        return cast("object", self._frame[rows])
 
     def with_results(self, results: pa.Table, *, dropped: Collection[str] = ()) -> object:
         """Append the result columns: the vector as ``Array(Float32, D)``."""
@@ -146,6 +163,10 @@ class DatasetFrame:
     def column(self, name: str) -> object:
         """Give a column, whose cells come from the table when they are read."""
         return self._frame[name]
+
+    def take(self, rows: NDArray[np.int64]) -> object:
+        """Pick rows."""
+        return cast("object", self._frame.select(rows))
 
     def with_results(self, results: pa.Table, *, dropped: Collection[str] = ()) -> object:
         """Append the result columns."""
@@ -191,6 +212,12 @@ def _text_array(column: Any, type_: pa.DataType) -> pa.Array:
 
 def _arrow_text(cell: str) -> str:
     return cell.encode(errors="replace").decode()  # a Python string may hold lone surrogates, an Arrow one may not
+
+
+def _pandas_cells(column: pa.ChunkedArray) -> dict[str, Any]:
+    if pa.types.is_primitive(column.type) and not column.null_count:
+        return {"data": column.to_numpy()}
+    return {"data": _objects(column), "dtype": object}
 
 
 def _objects(column: pa.ChunkedArray) -> list[object]:
