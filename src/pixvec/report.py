@@ -106,6 +106,17 @@ OnProgress: TypeAlias = Callable[[Report], None]
 """What a call tells its report to while it runs."""
 
 
+def counting_rows(tell: OnProgress) -> Callable[[int, int], None]:
+    """Tell of work that counts its rows and nothing else."""
+    report = Report()
+
+    def count(n_done: int, _n_rows: int) -> None:
+        report.n_rows = report.n_vectors = n_done
+        tell(report)
+
+    return count
+
+
 def most_common(counts: Counter[str], most: int = 8) -> str:
     """List names with their counts, the highest first; equal ones by name, since arrival has no order of its own."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))

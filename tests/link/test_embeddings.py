@@ -87,9 +87,17 @@ def test_it_is_found_in_the_package() -> None:
     assert pixvec.link_embeddings is link_embeddings
 
 
-@pytest.mark.parametrize("embeddings", [[], [None, None], np.empty((0, 3)), pa.array([None], pa.list_(pa.float32()))])
+@pytest.mark.parametrize(
+    "embeddings",
+    [[], [None, None], [[], []], np.empty((0, 3)), pa.array([None], pa.list_(pa.float32())), pa.nulls(2)],
+)
 def test_a_column_without_vectors_has_no_links(embeddings: Any) -> None:
     assert _listed(link_embeddings(embeddings).targets) == [None] * len(embeddings)
+
+
+@pytest.mark.parametrize("cells", [[[], [1.0, 0.0], [1.0, 0.0]], pa.array([[], [1.0, 0.0], [1.0, 0.0]])])
+def test_an_empty_list_is_no_vector(cells: Any) -> None:
+    assert _listed(link_embeddings(cells).targets) == [None, [2], [1]]
 
 
 def test_what_float32_cannot_hold_is_no_vector() -> None:
@@ -106,6 +114,8 @@ def test_what_float32_cannot_hold_is_no_vector() -> None:
         ([[1, 2], [[1, 2]]], "row 1 of embeddings is not a vector"),
         ([3.5], "row 0 of embeddings is not a vector"),
         ([[1, "a"]], "row 0 of embeddings is not a vector"),
+        ([["1", "2"]], "row 0 of embeddings is not a vector of numbers but list, 1-D and <U1"),
+        ([[1j, 2.0]], "not a vector of numbers but list, 1-D and complex128"),
         (np.ones(3), "1-D and float64"),
         (np.array([["a"]]), "2-D and <U1"),
         (pa.array([1.0]), "this one is double"),

@@ -152,16 +152,20 @@ def test_a_wrong_option_is_named(keywords: dict[str, object], message: str) -> N
     assert str(caught.value) == message
 
 
-def test_more_neighbors_than_rows_are_all_rows() -> None:
+@pytest.mark.parametrize("n_nearest", [100, 10**9, 10**30])
+def test_more_neighbors_than_rows_are_all_rows(n_nearest: int) -> None:
     vectors = clusters(100, 8, spread=1)
-    assert bits_of(link(vectors, LinkOptions(n_nearest=10**9))) == bits_of(link(vectors, LinkOptions(n_nearest=99)))
+    assert bits_of(link(vectors, LinkOptions(n_nearest=n_nearest))) == bits_of(link(vectors, LinkOptions(n_nearest=99)))
 
 
-def test_progress_ends_with_everything_done() -> None:
+@pytest.mark.parametrize("n_twins", [1, 3])
+def test_progress_counts_rows_and_ends_with_all_of_them(n_twins: int) -> None:
+    vectors = np.repeat(clusters(9000, 4, spread=1), n_twins, axis=0)
     told: list[tuple[int, int]] = []
-    link_vectors(clusters(9000, 4, spread=1), ALL, on_progress=lambda done, total: told.append((done, total)))
+    link_vectors(vectors, LinkOptions(n_nearest=1), on_progress=lambda *progress: told.append(progress))
     assert told == sorted(told)
-    assert told[-1] == (9000, 9000)
+    assert len(told) > 2
+    assert {total for _, total in told} == {told[-1][0]} == {len(vectors)}
 
 
 def test_it_stops_when_told() -> None:

@@ -37,6 +37,7 @@ VECTORS = [np.ones(2, np.float32), None]
         (pa.array([b"a"]), "binary"),
         (pa.array([None, ""]), None),
         (pa.array([None]), None),
+        (pa.array([[]]), None),
     ],
     ids=str,
 )
@@ -76,3 +77,8 @@ def test_all_cells_count_where_the_recipe_names_the_column() -> None:
     cells = [URL] * 1_000 + [NO_URL] * 1_000
     dataset = open_in_memory(pa.table({"named": cells, "other": cells}))
     assert column_types(dataset, {"named"}) == {"named": "category", "other": "url"}
+
+
+def test_columns_are_suggested_in_the_order_of_the_table() -> None:
+    dataset = open_in_memory(pa.table({"a": [1], "b": ["x"], "c": [2.5]}))
+    assert list(column_types(dataset, {"c"})) == ["a", "b", "c"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import pixvec
 from pixvec.errors import RunError
 from pixvec.recipe import RecipeError
+from pixvec.result_columns import PROVENANCE_KEY
 
 LINK = "link_embeddings(ds.embedding) -> (ds.targets, ds.weights)"
 VECTORS: list[list[float] | None] = [[1, 0], [2, 0], None, [1, 1], [-1, 0], [0, 0]]
@@ -91,11 +93,25 @@ def test_few_vectors_have_few_links(vectors: list[Any]) -> None:
     assert result["targets"].to_pylist() == [vector and [] for vector in vectors]
 
 
+@pytest.mark.parametrize("ds", [pa.table({"embedding": pa.nulls(2)}), pd.DataFrame({"embedding": [None, None]})])
+def test_a_column_of_nothing_but_nulls_has_no_links(ds: Any) -> None:
+    assert list(pixvec.run_recipe(LINK, ds)["targets"].to_numpy()) == [None, None]
+
+
 def test_vectors_of_several_lengths_end_the_step_and_leave_nothing(tmp_path: Path) -> None:
     pq.write_table(table([[1.0, 0.0], [1.0]]), tmp_path / "in.parquet")
     with pytest.raises(RunError, match=r"step 1 of 1, link_embeddings: column 'embedding': row 1 .* has 1 numbers"):
         pixvec.run_recipe(LINK, tmp_path / "in.parquet", output=tmp_path / "out.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
+def test_vectors_of_several_models_are_not_linked(tmp_path: Path) -> None:
+    for model in ("demo", "other"):
+        metadata = {PROVENANCE_KEY: json.dumps({"model": model, "weights_sha256": model})}
+        schema = pa.schema([pa.field("embedding", pa.list_(pa.float32(), 2), metadata=metadata)])
+        pq.write_table(table(VECTORS).cast(schema), tmp_path / f"{model}.parquet")
+    with pytest.raises(RunError, match=r"'embedding' are of several models, 'demo' in .* and 'other' in"):
+        pixvec.run_recipe(LINK, tmp_path)
 
 
 @pytest.mark.parametrize("cells", [["a cat"], [1.5], [["a"]]], ids=["text", "number", "texts"])

@@ -181,10 +181,19 @@ def test_steps_tell_when_they_begin_and_end(photos: pa.Table, options: dict[str,
 
 
 def test_each_step_shows_its_progress(photos: pa.Table, options: dict[str, Any]) -> None:
-    counts: list[int] = []
-    recipe = f"{EMBED}\nembed_text_with_model(ds.caption) -> (ds.t)"
-    pixvec.run_recipe(recipe, photos, **options | {"progress": lambda report: counts.append(report.n_rows)})
-    assert counts.count(6) >= 2
+    counts: dict[str, list[int]] = {}
+    step = ""
+
+    def tell(line: str) -> None:
+        nonlocal step
+        step = line if line.startswith("step") else step
+
+    def count(report: pixvec.Report) -> None:
+        counts.setdefault(step[:6], []).append(report.n_rows)
+
+    recipe = f"{EMBED}\nembed_text_with_model(ds.caption) -> (ds.t)\nlink_embeddings(ds.t) -> (ds.n, ds.w)"
+    pixvec.run_recipe(recipe, photos, **options | {"progress": count, "tell": tell})
+    assert {step: told[-1] for step, told in counts.items()} == {"step 1": 6, "step 2": 6, "step 3": 6}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pixvec.cli.flags import with_options
 from pixvec.export import LinkFileOptions, link_file
 from pixvec.link import Links
 from pixvec.progress import telling_progress
-from pixvec.report import OnProgress, Report
+from pixvec.report import counting_rows
 
 
 @click.command()
@@ -27,19 +27,9 @@ def link(input: str, output: str, quiet: bool, **options: Any) -> None:
     """
     wanted = LinkFileOptions(**options)
     with telling_progress(False if quiet else default_progress(), None) as tell:
-        links = link_file(input, output, wanted, tell and _counting(tell))
+        links = link_file(input, output, wanted, tell and counting_rows(tell))
     if not quiet:
         say(f"{_summary(links)}\nwrote {output}")
-
-
-def _counting(tell: OnProgress) -> Any:
-    report = Report()
-
-    def count(n_done: int, _n_vectors: int) -> None:
-        report.n_rows = report.n_vectors = n_done
-        tell(report)
-
-    return count
 
 
 def _summary(links: Links) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,8 @@ from pixvec.options import Options, option
 from pixvec.values import Vectors
 
 __all__ = ["LinkOptions", "Links", "link_vectors"]
+
+OnProgress: TypeAlias = Callable[[int, int], None]
 
 _MAX_EXACT = 200_000
 """Distinct vectors up to which all pairs are looked at."""
@@ -83,7 +85,7 @@ def link_vectors(
     vectors: Vectors,
     options: LinkOptions,
     *,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
     stop: threading.Event | None = None,
 ) -> Links:
     """Link each row to the rows whose vectors are nearest to its own.
@@ -97,7 +99,7 @@ def link_vectors(
         How many links, and which. `similarity_min_q` is a quantile, interpolated linearly, of the weights that
         `n_nearest` and `similarity_min` leave; links at or above it stay.
     on_progress
-        Called now and then with how many distinct vectors are searched for, and of how many.
+        Called now and then, and at the end, with how many of the rows are done, and N.
     stop
         Set it from another thread to end the work.
 
@@ -107,16 +109,24 @@ def link_vectors(
         Soon after `stop` is set.
     """
     space = Space.of(vectors)
-    neighbors, recall = _neighbors(space, options.n_nearest, on_progress, stop)
-    parts = [_strong(pairs, options.similarity_min) for pairs in neighboring_rows(space, neighbors, options.n_nearest)]
+    k = min(options.n_nearest, len(vectors))  # a number of any size may be asked for
+    neighbors, recall = _neighbors(space, k, on_progress and _in_rows(on_progress, len(vectors)), stop)
+    parts = [_strong(pairs, options.similarity_min) for pairs in neighboring_rows(space, neighbors, k)]
     pairs = Pairs.joined([Pairs.none(), *parts])
     if options.similarity_min_q and len(pairs):
         pairs = _strong(pairs, np.quantile(pairs.cosines.astype(np.float64), options.similarity_min_q))
+    if on_progress:
+        on_progress(len(vectors), len(vectors))
     return _links(pairs, space.has_vector, recall)
 
 
+def _in_rows(on_progress: OnProgress, n_rows: int) -> OnProgress:
+    """Tell of distinct vectors as of the rows that hold them."""
+    return lambda n_done, n_vectors: on_progress(n_rows * n_done // n_vectors, n_rows)
+
+
 def _neighbors(
-    space: Space, k: int, on_progress: Callable[[int, int], None] | None, stop: threading.Event | None
+    space: Space, k: int, on_progress: OnProgress | None, stop: threading.Event | None
 ) -> tuple[Neighbors, float | None]:
     if len(space) <= _MAX_EXACT:
         return nearest(space, k, on_progress=on_progress, stop=stop), None

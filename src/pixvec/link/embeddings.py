@@ -52,8 +52,8 @@ def link_embeddings(embeddings: object, options: LinkOptions) -> LinkColumns:
     ----------
     embeddings
         N vectors: a list or a one-dimensional NumPy array of them, an array (N, D), a pandas or polars Series, or a
-        pyarrow column of lists. None, NaN, and a vector that holds NaN or infinity are rows without a vector: they
-        have no links and are nobody's target. A vector of zeros has no direction: its links are empty.
+        pyarrow column of lists. None, NaN, an empty list, and a vector that holds NaN or infinity are rows without a
+        vector: they have no links and are nobody's target. A vector of zeros has no direction: its links are empty.
     **options
         The fields of `LinkOptions`. Row numbers count from 0, whatever the index of a Series.
 
@@ -103,7 +103,8 @@ def _open_array(array: NDArray[Any]) -> Vectors:
 
 def _stack(cells: Sequence[Any]) -> Vectors:
     """Make one array of vectors, (N, D), with NaN in rows that have none."""
-    found = {row: _vector(row, cell) for row, cell in enumerate(cells) if not _is_null(cell)}
+    present = ((row, _vector(row, cell)) for row, cell in enumerate(cells) if not _is_null(cell))
+    found = {row: vector for row, vector in present if len(vector)}
     dim = len(next(iter(found.values()), np.empty(1)))
     vectors = np.full((len(cells), dim), np.nan, np.float32)  # (N, D)
     for row, vector in found.items():
@@ -115,17 +116,18 @@ def _stack(cells: Sequence[Any]) -> Vectors:
 
 def _vector(row: int, cell: Any) -> NDArray[np.float32]:
     try:
-        vector = _float32(cell)
+        numbers = np.asarray(cell)
+        if numbers.ndim == 1 and numbers.dtype.kind in "biufO":
+            return _float32(numbers)
     except (TypeError, ValueError) as error:
         raise UsageError(f"row {row} of embeddings is not a vector of numbers: {error}") from error
-    if vector.ndim != 1:
-        raise UsageError(f"row {row} of embeddings is not a vector of numbers but {type(cell).__name__}")
-    return vector
+    found = f"{numbers.ndim}-D and {numbers.dtype}"
+    raise UsageError(f"row {row} of embeddings is not a vector of numbers but {type(cell).__name__}, {found}")
 
 
-def _float32(numbers: Any) -> NDArray[np.float32]:
+def _float32(numbers: NDArray[Any]) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite: no vector
-        return np.asarray(numbers).astype(np.float32, copy=False)
+        return numbers.astype(np.float32, copy=False)
 
 
 def _is_null(cell: object) -> bool:
@@ -136,21 +138,29 @@ def _is_null(cell: object) -> bool:
 def _flatten(column: Any) -> Vectors:
     """Make one array of an Arrow column of lists, (N, D), with NaN where it is null."""
     kind = column.type
+    if pa.types.is_null(kind):
+        return np.full((len(column), 1), np.nan, np.float32)
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     if not is_list or not _holds_numbers(kind.value_type):
         raise UsageError(f"an Arrow column of embeddings must hold lists of numbers; this one is {kind}")
-    dims = pc.unique(pc.drop_null(pc.list_value_length(column))).to_pylist()
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0))  # (N,)
+    dims = list(dict.fromkeys(lengths[lengths > 0].tolist()))
     if len(dims) > 1:
         raise UsageError(f"embeddings must be of one length: some have {dims[0]} numbers, some {dims[1]}")
     dim = dims[0] if dims else 1
     vectors = np.full((len(column), dim), np.nan, np.float32)  # (N, D)
-    flat = pc.list_flatten(column.filter(column.is_valid())).to_numpy(zero_copy_only=False)
-    vectors[np.asarray(column.is_valid())] = _float32(flat).reshape(-1, dim)
+    vectors[lengths > 0] = _float32(_numbers(column)).reshape(-1, dim)
     return vectors
 
 
+def _numbers(column: Any) -> NDArray[Any]:
+    """Put the numbers of all lists that are not null behind each other."""
+    flat: NDArray[Any] = pc.list_flatten(column.drop_null()).to_numpy(zero_copy_only=False)
+    return flat
+
+
 def _holds_numbers(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind))
 
 
 def _cells(links: Links, values: NDArray[Any]) -> list[NDArray[Any] | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from itertools import islice
@@ -49,9 +50,12 @@ def column_types(
         The folder whose files are let in: their paths count as URLs.
     """
     is_url = looks_like_url if files_under is None else partial(_is_url_or_file, files_under)
-    used = {name: column_type(dataset.column(name), is_url) for name in dataset.names if name in named}
-    others = [name for name in dataset.names if name not in named and dataset.names.count(name) == 1]
-    return used | {name: column_type(dataset.column(name), is_url, n_cells=N_SAMPLED_CELLS) for name in others}
+    names = Counter(dataset.names)
+    return {
+        name: column_type(dataset.column(name), is_url, n_cells=None if name in named else N_SAMPLED_CELLS)
+        for name, n_found in names.items()
+        if name in named or n_found == 1
+    }
 
 
 def column_type(
@@ -71,7 +75,7 @@ def _type(type_: pa.DataType | None) -> str | None:
     if type_ is None:
         return None
     if pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
-        return f"list[{_type(type_.value_type)}]"
+        return None if pa.types.is_null(type_.value_type) else f"list[{_type(type_.value_type)}]"
     return next((name for is_of_type, name in _TYPES if is_of_type(type_)), None)
 
 

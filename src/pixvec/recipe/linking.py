@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -13,8 +13,8 @@ from pixvec.link import LinkOptions, Links, link_vectors
 from pixvec.recipe.dataset import InputColumn
 from pixvec.recipe.session import Session
 from pixvec.recipe.signature import Work
-from pixvec.report import OnProgress, Report
-from pixvec.vector_table import read_vector_column
+from pixvec.report import counting_rows
+from pixvec.vector_table import check_one_space, read_vector_column
 
 
 def prepare_links(session: Session, params: Mapping[str, Any]) -> Work:
@@ -23,24 +23,14 @@ def prepare_links(session: Session, params: Mapping[str, Any]) -> Work:
 
 
 def _link(session: Session, options: LinkOptions, embedding: InputColumn) -> list[pa.Table]:
-    vectors = read_vector_column(embedding.table(), embedding.name, path=None).vectors
+    table = embedding.table()
+    check_one_space(table, embedding.name)
+    vectors = read_vector_column(table, embedding.name, path=None).vectors
     with session.telling_progress(len(vectors)) as on_progress:
-        links = link_vectors(vectors, options, on_progress=_counting_rows(on_progress))
+        links = link_vectors(vectors, options, on_progress=on_progress and counting_rows(on_progress))
     targets, weights = links.columns()
     session.tell(_summary(links))
     return [pa.table({"": targets}), pa.table({"": weights})]
-
-
-def _counting_rows(on_progress: OnProgress | None) -> Callable[[int, int], None] | None:
-    if on_progress is None:
-        return None
-    report = Report()
-
-    def count(n_done: int, _n_vectors: int) -> None:
-        report.n_rows = report.n_vectors = n_done
-        on_progress(report)
-
-    return count
 
 
 def _summary(links: Links) -> str:
