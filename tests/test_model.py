@@ -102,6 +102,12 @@ def test_no_crops_are_no_vectors(model: ClipModel) -> None:
     assert model.embed_crops(draw_crops(0, model.image_size)).shape == (0, model.dim)
 
 
+def test_half_a_character_is_a_question_mark(model: ClipModel) -> None:
+    """Python has a command's words that are not in UTF-8 so."""
+    one, other = model.embed_texts(["a \udcff cat", "a ? cat"])
+    assert np.array_equal(one, other)
+
+
 def test_vocabulary_files_tokenize_as_tokenizer_json_does(tmp_path: Path) -> None:
     one = make_model(tmp_path / "one", precision="fp32")
     two = make_model(tmp_path / "two", {"tokenizer": "vocab.json"}, precision="fp32")

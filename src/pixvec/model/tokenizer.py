@@ -31,7 +31,9 @@ class ClipTokenizer:
         """Return ids, (N, T) int32, and the place of the token whose output is the text's, (N, 1) int32."""
         # What follows the end of a text is never attended to, so any id may fill the row.
         ids = np.zeros((len(texts), self._config.max_position_embeddings), dtype=np.int32)
-        for row, encoding in zip(ids, self._tokenizer.encode_batch(texts), strict=True):
+        # Python's texts may hold lone surrogates, as of a command's words that are not in UTF-8, and no file's do.
+        valid = [text.encode(errors="replace").decode() for text in texts]
+        for row, encoding in zip(ids, self._tokenizer.encode_batch(valid), strict=True):
             row[: len(encoding.ids)] = encoding.ids
         return ids, self._ends(ids)
 

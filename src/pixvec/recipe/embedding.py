@@ -66,7 +66,7 @@ def _text_rows(
 ) -> Iterator[Row]:
     """Embed texts; what is null, empty or no text has no vector."""
     while batch := list(islice(cells, CHUNK_ROWS)):
-        texts = [_valid(cell) for cell in batch if _is_text(cell)]
+        texts = [cell for cell in batch if _is_text(cell)]
         vectors = iter(model.embed_texts(texts) if texts else ())
         for cell in batch:
             row = Row(vector=next(vectors)) if _is_text(cell) else _NO_TEXT
@@ -78,11 +78,6 @@ def _text_rows(
 
 def _is_text(cell: object) -> TypeGuard[str]:
     return isinstance(cell, str) and bool(cell)
-
-
-def _valid(text: str) -> str:
-    """Replace lone surrogates, which Python's texts may hold and no file's."""
-    return text.encode(errors="replace").decode()
 
 
 def _table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
