@@ -170,6 +170,7 @@ def test_an_error_shows_the_line_with_carets_under_the_place() -> None:
     ("text", "line", "carets"),
     [
         pytest.param("f(ds.写真 x)", "f(ds.写真 x)", " " * 10 + "^", id="wide characters"),
+        pytest.param("f(ds.e\u0301 x)", "f(ds.e\u0301 x)", " " * 6 + "^", id="marks on characters"),
         pytest.param("f('\x1b[31m\u202e') x", "f('�[31m�') x", " " * 13 + "^", id="what a terminal would obey"),
         pytest.param(f"f({' ' * 500}x y{' ' * 500})", " " * 98 + "x y" + " " * 100, " " * 100 + "^", id="a long line"),
     ],

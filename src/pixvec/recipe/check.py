@@ -76,7 +76,7 @@ def _wrong_end(calls: Sequence[Call], steps: Mapping[str, Step]) -> _Found:
 def _wrong_inputs(call: Call, step: Step, tables: _Tables) -> _Found:
     yield from _wrong_number(call, "input", call.inputs, step.inputs)
     for given, slot in zip(call.inputs, step.inputs, strict=False):
-        missing = list(_missing(given, tables))
+        missing = list(islice(_missing(given, tables), _MOST_PROBLEMS))
         yield from missing
         if not missing and not slot.accepts(_type(given, tables)):
             expected = f"{_phrase(slot.type)}{_such_as(slot, given, tables)}"

@@ -80,5 +80,6 @@ def _shown(line: str) -> str:
 
 
 def _width(shown: str) -> int:
-    """Count the cells of a terminal: East Asian characters take two."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in shown)
+    """Count the cells of a terminal: East Asian characters take two, and marks stand on the character before them."""
+    spacing = (c for c in shown if unicodedata.category(c) not in {"Mn", "Me"})
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in spacing)
