@@ -110,7 +110,7 @@ def test_vectors_of_several_models_are_not_linked(tmp_path: Path) -> None:
         metadata = {PROVENANCE_KEY: json.dumps({"model": model, "weights_sha256": model})}
         schema = pa.schema([pa.field("embedding", pa.list_(pa.float32(), 2), metadata=metadata)])
         pq.write_table(table(VECTORS).cast(schema), tmp_path / f"{model}.parquet")
-    with pytest.raises(RunError, match=r"'embedding' are of several models, 'demo' in .* and 'other' in"):
+    with pytest.raises(RecipeError, match=r"column 17: .* of several models, 'demo' in .* and 'other' in"):
         pixvec.run_recipe(LINK, tmp_path)
 
 

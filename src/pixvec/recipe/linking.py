@@ -14,7 +14,7 @@ from pixvec.recipe.dataset import InputColumn
 from pixvec.recipe.session import Session
 from pixvec.recipe.signature import Work
 from pixvec.report import counting_rows
-from pixvec.vector_table import check_one_space, read_vector_column
+from pixvec.vector_table import read_vector_column
 
 
 def prepare_links(session: Session, params: Mapping[str, Any]) -> Work:
@@ -23,9 +23,7 @@ def prepare_links(session: Session, params: Mapping[str, Any]) -> Work:
 
 
 def _link(session: Session, options: LinkOptions, embedding: InputColumn) -> list[pa.Table]:
-    table = embedding.table()
-    check_one_space(table, embedding.name)
-    vectors = read_vector_column(table, embedding.name, path=None).vectors
+    vectors = read_vector_column(embedding.table(), embedding.name, path=None).vectors
     with session.telling_progress(len(vectors)) as on_progress:
         links = link_vectors(vectors, options, on_progress=on_progress and counting_rows(on_progress))
     targets, weights = links.columns()

@@ -31,6 +31,7 @@ from pixvec.recipe.signature import Work
 from pixvec.recipe.steps import STEPS
 from pixvec.recipe.values import Call, Column, Columns, Recipe
 from pixvec.table import check_output
+from pixvec.vector_table import check_one_space
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
@@ -153,8 +154,19 @@ def _prepared(recipe: Recipe, dataset: Dataset, session: Session) -> list[_Stage
     types = column_types(dataset, _named_columns(recipe), files_under=session.options.files_under)
     check(recipe, STEPS, types)
     check_folders(recipe, os.fspath(session.options.model))
+    _check_spaces(recipe, dataset)
     n_stages = len(recipe.calls)
     return [_Stage(call, _prepare(call, recipe, session), n, n_stages) for n, call in enumerate(recipe.calls, 1)]
+
+
+def _check_spaces(recipe: Recipe, dataset: Dataset) -> None:
+    """Refuse a column of the table whose vectors are of several models."""
+    inputs = [given for call in recipe.calls for given in call.inputs if isinstance(given, Column)]
+    for given in inputs:
+        try:
+            check_one_space(dataset.source, given.name)
+        except UsageError as error:
+            raise RecipeError(Problem.at(str(error), recipe.text, given.place)) from error
 
 
 def _prepare(call: Call, recipe: Recipe, session: Session) -> Work:
