@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 
 from link.clusters import clusters, expected_neighbors
-from pixvec.engine import Precision, resolve_precision
+from pixvec.engine import resolve_precision
 from pixvec.link.exact import nearest
-from pixvec.link.screen import Screen, to_bf16
+from pixvec.link.products import Kind, Products, to_bf16
+from pixvec.link.screen import Screen
 from pixvec.link.space import Space
 from pixvec.link.units import BLOCK, GROUP, Units
 from pixvec.values import Vectors
 
 K = 15
-PRECISIONS = [
+KINDS = [
     "fp32",
+    "int8",
     pytest.param("bf16", marks=pytest.mark.skipif(resolve_precision("auto") == "fp32", reason="no bf16")),
 ]
 
@@ -74,12 +76,12 @@ def test_of_a_crowd_that_is_equally_near_the_first_are_found() -> None:
     assert (found.cosines == 1).all()
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("spread", [1.0, 0.01], ids=["loose", "tight"])
-def test_the_screen_leaves_out_no_neighbor(precision: Precision, spread: float) -> None:
+def test_the_screen_leaves_out_no_neighbor(kind: Kind, spread: float) -> None:
     vectors = clusters(1500, 96, spread=spread)
     numbers, cosines = expected_neighbors(vectors, K)
-    for batch in Screen(Units.of(Space.of(vectors)), K, precision).all():
+    for batch in Screen(Units.of(Space.of(vectors)), K, [kind]).all():
         kept = np.zeros((len(batch.queries), -(-len(vectors) // GROUP)), bool)
         kept[batch.places, batch.groups] = True
         assert np.take_along_axis(kept, numbers[batch.queries] // GROUP, axis=1).all()
@@ -88,8 +90,29 @@ def test_the_screen_leaves_out_no_neighbor(precision: Precision, spread: float) 
 
 def test_the_screen_leaves_out_most() -> None:
     vectors = clusters(6000, 96, spread=1)
-    batches = list(Screen(Units.of(Space.of(vectors)), 3, "fp32").all())
+    batches = list(Screen(Units.of(Space.of(vectors)), 3, ["fp32"]).all())
     assert sum(len(batch.groups) for batch in batches) < 6000 * 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_maximum_is_further_from_the_truth_than_is_said(kind: Kind) -> None:
+    units = Units.of(Space.of(clusters(BLOCK, 96, spread=1) * np.linspace(0.01, 1, 96, dtype=np.float32)))
+    products = Products(units, kind)
+    exact = units.vectors.astype(np.float64)
+    of_block, of_tile = products.maxima(slice(0, BLOCK), units.tiles[0])
+    wrong_by = np.abs((exact @ exact.T).reshape(BLOCK, -1, GROUP).max(axis=2) - of_block)
+    assert products.are_sound()
+    assert (wrong_by.max(axis=1) <= products.errors).all()
+    np.testing.assert_array_equal(of_tile.T, of_block)
+
+
+def test_int8_gives_way_where_it_tells_too_little_apart() -> None:
+    units = Units.of(Space.of(clusters(4 * BLOCK, 96, spread=0.3, per_cluster=4 * BLOCK)))
+
+    def n_left(*kinds: Kind) -> int:
+        return sum(len(batch.groups) for batch in Screen(units, 3, kinds).all())
+
+    assert n_left("int8", "fp32") == n_left("fp32") < n_left("int8")
 
 
 def test_bf16_rounds_to_nearest_and_ties_to_even() -> None:

@@ -1,8 +1,8 @@
 """Exact neighbours by three sieves of rising precision, each certain to let every true neighbour through.
 
-The engine's products in bf16 leave for each query a few groups of directions (`screen`); float32 products with these
-(`close_up`) leave a few directions; and those are ranked by their cosines as `Space.cosines` has them, to which all
-bounds refer. Queries in a crowd so dense that float32 cannot thin it are looked up in float64 (`crowd`).
+The engine's products in int8 or bf16 leave for each query a few groups of directions (`screen`); float32 products with
+these (`close_up`) leave a few directions; and those are ranked by their cosines as `Space.cosines` has them, to which
+all bounds refer. Queries in a crowd so dense that float32 cannot thin it are looked up in float64 (`crowd`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from pixvec.engine import resolve_precision
 from pixvec.link.close_up import CloseUp
 from pixvec.link.crowd import nearest_in_crowd
 from pixvec.link.overlap import overlapped
 from pixvec.link.ranking import Neighbors, Pairs
-from pixvec.link.screen import Batch, Screen
+from pixvec.link.screen import Batch, Screen, fastest_kinds
 from pixvec.link.sieve import MAX_CANDIDATES, Sieve
 from pixvec.link.space import Numbers, Space
 from pixvec.link.units import Units
@@ -72,7 +71,7 @@ class _Search:
         self._stop = stop
         self._found = found
         self._rounding = units.rounding
-        self._screen = Screen(units, k, resolve_precision("auto"), stop)
+        self._screen = Screen(units, k, fastest_kinds(units.n), stop)
         self._close_up = CloseUp(units, stop=stop)
 
     def batches(self, queries: Numbers | None) -> Iterator[tuple[int, Batch]]:

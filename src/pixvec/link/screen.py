@@ -1,31 +1,31 @@
 """The first sieve: of every group of directions, the greatest cosine with each query, in a known precision.
 
-Matrix products of all pairs are where the time goes. In bf16 they take half of fp32's, and their errors are too large
-to tell neighbours by, but small enough to leave out nearly all that cannot be one. How large they can be is derived,
-not assumed; that the engine keeps to it is checked on its first products.
+Matrix products of all pairs are where the time goes. In int8 they take a quarter to a half of fp32's, in bf16 a half,
+and their errors are too large to tell neighbours by, but small enough to leave out nearly all that cannot be one.
 """
 
 from __future__ import annotations
 
+import platform
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.engine import Graph, Precision, compile_outputs, ops, ov
+from pixvec.engine import resolve_precision
+from pixvec.link.products import Kind, Maxima, Products
 from pixvec.link.space import Numbers, chunks
-from pixvec.link.units import BLOCK, GROUP, Units
-from pixvec.values import Vectors
+from pixvec.link.units import BLOCK, Units
 
-_CHECKED_QUERIES = 32
 _HALF_ROUNDING = 2.0**-11
 """What float16 moves a number by at most, if the number is less than 2."""
-
-_Maxima: TypeAlias = NDArray[np.floating[Any]]
-_Round: TypeAlias = Callable[[Vectors], Vectors]
+_MIN_INT8 = 1 << 15
+"""With fewer directions than that, getting ready for int8 takes longer than it saves."""
+_MAX_MORE = 0.05
+"""Of all groups, how many more may be left for a query than can be hoped for. A query and a group take ten times as
+long in the second sieve as int8 saves in the first: measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +68,25 @@ class Screen:
         The directions.
     k
         How many neighbours are wanted.
-    precision
-        What to compute in; fp32 takes the place of a bf16 that is less exact here than it should be.
+    kinds
+        The precisions to choose from, the fastest first. One that is less exact here than it should be, or int8 where
+        it tells too few groups apart, gives way to the next; the last is taken as it is.
     """
 
-    def __init__(self, units: Units, k: int, precision: Precision, stop: threading.Event | None = None) -> None:
+    def __init__(self, units: Units, k: int, kinds: Sequence[Kind], stop: threading.Event | None = None) -> None:
         self._units = units
         self._k = k
-        self._stop = stop
-        self._program, rounded = _compile(units, precision)
-        if not self._is_sound(rounded):
-            self._program, rounded = _compile(units, "fp32")
-        self._errors = _errors(units, rounded)
+        for kind in kinds:
+            self._products = Products(units, kind, stop)
+            self._errors = self._products.errors + _HALF_ROUNDING
+            if kind == kinds[-1] or (self._products.are_sound() and (kind != "int8" or self._is_sharp())):
+                break
 
     def some(self, queries: Numbers) -> Iterator[Batch]:
         """Screen some directions, block by block."""
         for block in chunks(len(queries), BLOCK):
-            vectors = self._units.vectors[np.resize(queries[block], BLOCK)]  # (BLOCK, D): repeated to fill it
-            maxima = [self._maxima(vectors, tile)[0] for tile in self._units.tiles]
+            repeated = np.resize(queries[block], BLOCK)  # to fill the block
+            maxima = [self._products.maxima(repeated, tile)[0] for tile in self._units.tiles]
             yield self._batch(queries[block], np.concatenate(maxima, axis=1))
 
     def all(self) -> Iterator[Batch]:
@@ -104,22 +105,18 @@ class Screen:
                     maxima = [earlier[:, start : start + BLOCK].T, *own_and_later]
                     yield self._batch(np.arange(block.start, block.stop), np.concatenate(maxima, axis=1))
 
-    def _maxima_of(self, block: slice, index: int, kept: list[list[NDArray[np.float16]]]) -> list[_Maxima]:
+    def _maxima_of(self, block: slice, index: int, kept: list[list[NDArray[np.float16]]]) -> list[Maxima]:
         """Find a block's maxima in its own tile and all later ones, and keep theirs in the block."""
-        vectors = self._units.vectors[block.start : block.start + BLOCK]
-        maxima = []
+        whole = slice(block.start, block.start + BLOCK)
+        maxima: list[Maxima] = []
         for later, tile in list(enumerate(self._units.tiles))[index:]:
-            of_block, of_tile = self._maxima(vectors, tile)
+            of_block, of_tile = self._products.maxima(whole, tile)
             maxima.append(of_block)
             if later > index:
                 kept[later].append(of_tile.astype(np.float16))
         return maxima
 
-    def _maxima(self, vectors: Vectors, tile: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        of_block, of_tile = self._program(vectors, self._units.vectors[tile], stop=self._stop)
-        return of_block, of_tile
-
-    def _batch(self, queries: Numbers, maxima: _Maxima) -> Batch:
+    def _batch(self, queries: Numbers, maxima: Maxima) -> Batch:
         """Choose groups by the maxima of a block, (BLOCK, groups).
 
         A query is itself among the directions, so that the k + 1 groups of the greatest maxima hold at least k
@@ -133,54 +130,15 @@ class Screen:
         places, groups = np.nonzero(maxima >= (floors - errors)[:, None])
         return Batch(queries, floors, places, groups)
 
-    def _is_sound(self, rounded: _Round) -> bool:
-        """Compare some of the first maxima with what exact sums over the rounded numbers give."""
-        tile = self._units.tiles[0]
-        vectors = rounded(self._units.vectors[tile]).astype(np.float64)  # (tile, D)
-        expected = (vectors[:_CHECKED_QUERIES] @ vectors.T).reshape(_CHECKED_QUERIES, -1, GROUP).max(axis=2)
-        found, _ = self._maxima(self._units.vectors[:BLOCK], tile)
-        return bool(np.all(np.abs(found[:_CHECKED_QUERIES] - expected) <= self._units.rounding))
+    def _is_sharp(self) -> bool:
+        """Tell whether about as few groups are left for a sample of queries as there can be: one for each neighbour."""
+        sample = np.linspace(0, self._units.n - 1, BLOCK, dtype=np.int64)
+        (batch,) = self.some(sample)
+        return len(batch.groups) <= BLOCK * (self._k + 1 + _MAX_MORE * self._units.n_groups)
 
 
-def _errors(units: Units, rounded: _Round) -> NDArray[np.float64]:
-    """Bound for each direction how far its maxima may be from the true ones: (U,).
-
-    For unit vectors x and y and what they are rounded to, x·y - x'·y' = (x - x')·y + x'·(y - y'), which by
-    Cauchy and Schwarz is at most |x - x'| + |x'| |y - y'|. Both lengths are measured; y may be any direction.
-    """
-    moved = np.empty(units.n)  # (U,)
-    for chunk in chunks(units.n, BLOCK):
-        exact = units.vectors[chunk].astype(np.float64)
-        moved[chunk] = np.sqrt(np.square(exact - rounded(units.vectors[chunk])).sum(axis=1))
-    return np.asarray(moved + (1 + moved) * moved.max() + 2 * units.rounding + _HALF_ROUNDING)
-
-
-def _compile(units: Units, precision: Precision) -> tuple[Callable[..., tuple[NDArray[np.float32], ...]], _Round]:
-    graph = _group_maxima(units.tile, units.vectors.shape[1])
-    return compile_outputs(graph, precision), to_bf16 if precision == "bf16" else np.asarray
-
-
-def _group_maxima(tile: int, dim: int) -> Graph:
-    """Multiply a block by a tile; find each one's greatest cosines in the groups of the other."""
-    block_vectors = ops.parameter([BLOCK, dim], ov.Type.f32)
-    tile_vectors = ops.parameter([tile, dim], ov.Type.f32)
-    cosines = ops.matmul(block_vectors, tile_vectors, False, True)  # (BLOCK, tile)
-    # In bf16 the engine would hand the cosines on in bf16 too; what is added, nothing, keeps them in float32.
-    kept = ops.add(cosines, ops.constant(np.float32(1e-30)))
-    maxima = [
-        _maxima(kept, (BLOCK, tile // GROUP, GROUP), 2),  # (BLOCK, tile / GROUP)
-        _maxima(kept, (BLOCK // GROUP, GROUP, tile), 1),  # (BLOCK / GROUP, tile)
-    ]
-    return ov.Model(maxima, [block_vectors, tile_vectors], "group maxima")
-
-
-def _maxima(cosines: ov.Node, shape: tuple[int, int, int], axis: int) -> ov.Output:
-    groups = ops.reshape(cosines, ops.constant(np.array(shape)), False)
-    return ops.reduce_max(groups, ops.constant(np.array([axis])), False).output(0)
-
-
-def to_bf16(vectors: Vectors) -> Vectors:
-    """Round float32 numbers to the nearest of bf16, ties to even, as processors do; what they are stays float32."""
-    bits = vectors.view(np.uint32)
-    nearest = bits + (0x7FFF + ((bits >> 16) & 1))
-    return (nearest & np.uint32(0xFFFF0000)).view(np.float32)
+def fastest_kinds(n: int) -> list[Kind]:
+    """Name the precisions for a search among n directions, the fastest first."""
+    kinds: list[Kind] = ["fp32"] if resolve_precision("auto") == "fp32" else ["bf16", "fp32"]
+    # The engine multiplies int8 fast on x86 alone.
+    return ["int8", *kinds] if n >= _MIN_INT8 and platform.machine() in {"x86_64", "AMD64"} else kinds
