@@ -101,6 +101,20 @@ def _faiss_hnsw(vectors: Vectors, n_nearest: int) -> Search:
     return lambda n_queries: index.search(vectors[:n_queries], n_nearest + 1)[1]
 
 
+def _faiss_ivf(vectors: Vectors, n_nearest: int) -> Search:
+    """Cut the vectors into clusters, as many as faiss' own guidelines give, and look through 32 of them."""
+    import faiss
+
+    n_clusters = int(4 * len(vectors) ** 0.5)
+    index = faiss.IndexIVFFlat(
+        faiss.IndexFlatIP(vectors.shape[1]), vectors.shape[1], n_clusters, faiss.METRIC_INNER_PRODUCT
+    )
+    index.train(vectors)
+    index.add(vectors)
+    index.nprobe = 32
+    return lambda n_queries: index.search(vectors[:n_queries], n_nearest + 1)[1]
+
+
 def _usearch_exact(vectors: Vectors, n_nearest: int) -> Search:
     from usearch.index import MetricKind, search
 
@@ -139,4 +153,5 @@ PEERS: Final = {
     "pynndescent": Peer(_pynndescent, "pynndescent"),
     "usearch-hnsw": Peer(_usearch_hnsw, "usearch"),
     "faiss-hnsw": Peer(_faiss_hnsw, "faiss-cpu"),
+    "faiss-ivf": Peer(_faiss_ivf, "faiss-cpu"),
 }
