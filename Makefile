@@ -4,8 +4,11 @@ VENV := .venv
 VENV_ALL := .venv-all
 # This release has a small CPU build where pip finds one; other releases bring gigabytes for GPUs.
 TORCH := torch==2.13.0
+# What `make bench` measures from URLs to vectors; BENCH is for the arguments of `make bench-peers`, as --write.
+OURS := pixvec pixvec-fp32 pixvec-in-call transformers-batches transformers-batches-bf16 transformers-one-by-one
+BENCH :=
 
-.PHONY: help demo test test-all lint docs bench golden clean
+.PHONY: help demo test test-all lint docs bench bench-peers golden clean
 .DEFAULT_GOAL := help
 
 help:  ## list these words
@@ -32,7 +35,11 @@ docs: $(VENV)/docs.done  ## write the parts of docs/ that the code knows, and bu
 
 bench: $(VENV_ALL)/bench.done  ## time pixvec side by side with what one would otherwise write
 	$(VENV_ALL)/bin/python benchmarks/forward_pass.py
-	$(VENV_ALL)/bin/python benchmarks/end_to_end.py
+	$(VENV_ALL)/bin/python benchmarks/end_to_end.py --only $(OURS)
+
+bench-peers: $(VENV)/bench.done  ## time pixvec beside other packages, each installed by itself
+	$(VENV)/bin/python benchmarks/end_to_end.py --install
+	$(VENV)/bin/python benchmarks/end_to_end.py $(BENCH)
 
 golden: $(VENV_ALL)/all.done  ## make the golden crops and vectors anew, from transformers
 	$(VENV_ALL)/bin/python tools/make_golden_crops.py
@@ -64,6 +71,10 @@ $(VENV)/docs.done: $(VENV)/test.done
 $(VENV_ALL)/all.done: $(VENV_ALL)/pip.done pyproject.toml
 	$(@D)/bin/python -m pip install --quiet $(TORCH)
 	$(@D)/bin/python -m pip install --quiet --editable '.[test,oracle]'
+	touch $@
+
+$(VENV)/bench.done: $(VENV)/base.done
+	$(@D)/bin/python -m pip install --quiet --editable '.[bench]'
 	touch $@
 
 $(VENV_ALL)/bench.done: $(VENV_ALL)/all.done

@@ -1,58 +1,80 @@
-"""How fast do URLs become vectors? pixvec beside what one would otherwise write, from the same server.
+"""How fast do URLs become vectors? pixvec beside what one would otherwise use, from the same server.
 
-The server is a process of its own on the same machine: its CPU time, which every contender pays for,
-stands beside theirs.
+Every contender works in a process of its own, with an environment of its own that is made when it is missing. Alone,
+each shows what it makes of links that are dead, and what memory it takes; started again, when its first vector is
+there. Then all are visited there and back, one at work at a time. The server is a process of its own on the same
+machine: its CPU time, which every contender pays for, stands beside theirs. One that fails gets a line that says why.
 """
-
-# ruff: noqa: PLC0415 (a contender loads its libraries in its own process, and no other's)
 
 from __future__ import annotations
 
 import argparse
-import io
-import itertools
-import tempfile
+import socket
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
 from photographs import photograph
-from PIL import Image
-from reference import cosines, load_tower
-from side_by_side import Contender, Figures, Start, Work, compare, machine, markdown_table, started
+from side_by_side import Contender, Work, machine, started
+from url_peers.measure import Bench, Outcome, python_for, tell
+from url_peers.page import write_into, written
+from url_peers.plot import TITLE, drawn
+from url_peers.ways import WAYS
 
-from pixvec import Embedder, embed_images
-from pixvec.engine import Precision
-from pixvec.testing.checkpoints import make_checkpoint
 from pixvec.testing.server import ImageServer
 
 N_IMAGES: Final = 512
-BATCH_SIZE: Final = 32
-N_DOWNLOADS: Final = 16
-"""As many connections as pixvec opens to one host."""
-BASELINE: Final = "batches of 32, torch fp32"
-
-Embed: TypeAlias = Callable[[list[str]], Any]
+N_LINKS: Final = 100
+NOT_FOUND: Final = (7, 47, 87)
+REFUSED: Final = (27, 67)
+"""Which of the links are dead: those that the server does not know, and those at whose port nobody listens."""
+_ROOT: Final = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=2, help="how often to go there and back")
-    n_rounds = parser.parse_args().rounds
-    print(f"URLs to vectors, ViT-B/32, {machine('pixvec', 'openvino', 'torch', 'transformers')}")
-    with tempfile.TemporaryDirectory() as folder, started({"server": _serve}) as (server,):
-        checkpoint = make_checkpoint(Path(folder), "vit-base-patch32")
+    """Print the tables, and put them into docs/ where that is wanted."""
+    asked = _arguments()
+    if asked.install:
+        for name in asked.only:
+            with Outcome(name).noting():
+                tell(f"{name}: {python_for(name, asked.folder)}")
+        return
+    heading = machine("pixvec", "openvino")
+    with started({"server": _serve}) as (server,), _nobody_listening() as dead_port:
         urls, n_bytes = server.visit().result[:2]
-        print(f"{len(urls)} JPEG files of {n_bytes / len(urls) / 1e3:.0f} KB on average\n")
-        with started(_starts(checkpoint, urls)) as contenders:
-            figures = compare(contenders, n_rounds=n_rounds, beside_cpu_seconds=partial(_cpu_seconds, server))
-        print(_table(figures))
+        bench = Bench(
+            folder=asked.folder,
+            urls=urls,
+            links=_with_dead(urls[:N_LINKS], dead_port),
+            n_dead=len(NOT_FOUND + REFUSED),
+            server_cpu_seconds=partial(_cpu_seconds, server),
+            n_rounds=asked.rounds,
+            visit_s=asked.seconds,
+            limit_s=asked.limit_s,
+        )
+        outcomes = bench.measure(asked.only)
+    text = f"{heading}; JPEG files of {n_bytes / len(urls) / 1e3:.0f} KB on average.\n\n{written(outcomes)}"
+    print(text)
+    if asked.write:
+        write_into(_ROOT / "docs" / "benchmarks.md", f"![{TITLE}](benchmarks-peers.svg)\n\n{text}")
+        (_ROOT / "docs" / "benchmarks-peers.svg").write_text(drawn(outcomes), encoding="utf-8")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=WAYS, default=list(WAYS), metavar="NAME", help="these contenders")
+    parser.add_argument("--rounds", type=int, default=2, help="how often to go there and back")
+    parser.add_argument("--seconds", type=float, default=8, help="about how long a visit takes")
+    parser.add_argument("--limit-s", type=float, default=180, help="how long a visit may take")
+    parser.add_argument("--folder", type=Path, default=_ROOT / "build" / "end_to_end", help="for models and logs")
+    parser.add_argument("--install", action="store_true", help="make the environments, and measure nothing")
+    parser.add_argument("--write", action="store_true", help="put the tables and the plot into docs/")
+    asked = parser.parse_args()
+    asked.folder = asked.folder.resolve()
+    return asked
 
 
 def _serve() -> Work:
@@ -68,109 +90,21 @@ def _cpu_seconds(server: Contender) -> float:
     return seconds
 
 
-def _starts(checkpoint: Path, urls: list[str]) -> dict[str, Start]:
-    ways: dict[str, tuple[Callable[[Path], Embed], int]] = {
-        "one by one, torch fp32": (partial(_one_by_one, precision="fp32"), 24),
-        BASELINE: (partial(_in_batches, precision="fp32"), 64),
-        "batches of 32, torch bf16": (partial(_in_batches, precision="bf16"), 128),
-        "pixvec, fp32": (partial(_pixvec, precision="fp32"), 192),
-        "pixvec, defaults": (partial(_pixvec, precision="auto"), N_IMAGES),
-        "pixvec, defaults, model loaded in the call": (_pixvec_from_scratch, N_IMAGES),
-    }
-    return {name: partial(_start, loads, checkpoint, urls[:n]) for name, (loads, n) in ways.items()}
+@contextmanager
+def _nobody_listening() -> Iterator[int]:
+    """Hold a port at which every connection is refused."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
-def _start(loads: Callable[[Path], Embed], checkpoint: Path, urls: list[str]) -> Work:
-    """Load a contender; its work is to embed the URLs."""
-    embed = loads(checkpoint)
-    return lambda: (len(urls), np.asarray(embed(urls)))
-
-
-def _table(figures: dict[str, Figures]) -> str:
-    baseline = figures[BASELINE]
-    head = [
-        "",
-        "images/s",
-        "slowest to fastest visit",
-        "over batches",
-        "CPU ms/image",
-        "server's",
-        "cosine, lowest",
-        "mean",
-    ]
-    rows = []
-    for name, its in figures.items():
-        n_common = min(len(its.result), len(baseline.result))
-        agreement = cosines(its.result[:n_common], baseline.result[:n_common])
-        rows.append(
-            [
-                name,
-                f"{its.per_second:.1f}",
-                f"{its.slowest:.1f} to {its.fastest:.1f}",
-                f"{its.per_second / baseline.per_second:.2f}",
-                f"{its.cpu_ms:.1f}",
-                f"{its.beside_cpu_ms:.2f}",
-                f"{agreement.min():.5f}",
-                f"{agreement.mean():.5f}",
-            ]
-        )
-    return markdown_table(head, rows)
-
-
-# Contenders -----------------------------------------------------------------------------------------------------------
-
-
-def _one_by_one(checkpoint: Path, precision: Precision) -> Embed:
-    embed_batch = _reference(checkpoint, precision)
-    return lambda urls: np.concatenate([embed_batch([_download(url)]) for url in urls])
-
-
-def _in_batches(checkpoint: Path, precision: Precision) -> Embed:
-    """Download and decode in threads, ahead of the model."""
-    embed_batch = _reference(checkpoint, precision)
-
-    def embed(urls: list[str]) -> NDArray[np.float32]:
-        with ThreadPoolExecutor(N_DOWNLOADS) as threads:
-            batches = _batched(threads.map(_download, urls), BATCH_SIZE)
-            return np.concatenate([embed_batch(images) for images in batches])
-
-    return embed
-
-
-def _batched(images: Iterable[Image.Image], size: int) -> Iterable[list[Image.Image]]:
-    remaining = iter(images)
-    return iter(lambda: list(itertools.islice(remaining, size)), [])
-
-
-def _download(url: str) -> Image.Image:
-    import requests  # type: ignore[import-untyped, unused-ignore]  # typed only where it is installed
-
-    return Image.open(io.BytesIO(requests.get(url, timeout=20).content)).convert("RGB")
-
-
-def _reference(checkpoint: Path, precision: Precision) -> Callable[[list[Image.Image]], NDArray[np.float32]]:
-    import torch
-    from transformers import CLIPProcessor
-
-    tower, processor = load_tower(checkpoint, precision), CLIPProcessor.from_pretrained(checkpoint)
-
-    def embed_batch(images: list[Image.Image]) -> NDArray[np.float32]:
-        pixel_values = processor(images=images, return_tensors="pt")["pixel_values"]
-        with torch.inference_mode():
-            vectors: torch.Tensor = tower(pixel_values=pixel_values.to(tower.dtype)).image_embeds.float()
-            unit: NDArray[np.float32] = torch.nn.functional.normalize(vectors).numpy()
-        return unit
-
-    return embed_batch
-
-
-def _pixvec(checkpoint: Path, precision: Literal["auto", "fp32"]) -> Embed:
-    embedder = Embedder(model=str(checkpoint), precision=precision, allow_private=True)
-    return lambda urls: embedder.embed(urls, progress=False).vectors
-
-
-def _pixvec_from_scratch(checkpoint: Path) -> Embed:
-    return partial(embed_images, model=str(checkpoint), allow_private=True, progress=False)
+def _with_dead(urls: list[str], dead_port: int) -> list[str]:
+    links = list(urls)
+    for row in NOT_FOUND:
+        links[row] += ".gone"
+    for row in REFUSED:
+        links[row] = f"http://127.0.0.1:{dead_port}/{row}.jpg"
+    return links
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from link_peers.environments import python_with
+from environments import python_with
 from link_peers.peers import PEERS
 from link_peers.vectors import N_SAMPLED, recall, true_neighbors, vectors_file
 from numpy.typing import NDArray
@@ -103,7 +103,7 @@ def _visit(name: str, path: Path, n_rows: int, truth: NDArray[np.int64], limit_s
     peer = PEERS[name]
     n_queries = peer.n_queries(n_rows, at_least=N_SAMPLED)
     try:
-        python = python_with(peer.package, *peer.beside)
+        python = python_with(peer.package, [peer.package, *peer.beside])
         report = _report(python, [name, str(path), *map(str, (N_NEAREST, n_queries, N_SAMPLED))], limit_s)
     except subprocess.CalledProcessError as error:
         raise VisitError((error.stderr.strip().splitlines() or [str(error)])[-1]) from error

@@ -120,10 +120,11 @@ def compare(
         before = beside_cpu_seconds()
         visit = contender.visit(*inputs)
         visits[contender.name].append((visit, beside_cpu_seconds() - before))
-    return {name: _figures(those) for name, those in visits.items()}
+    return {name: figures_of(those) for name, those in visits.items()}
 
 
-def _figures(visits: list[tuple[Visit, float]]) -> Figures:
+def figures_of(visits: Sequence[tuple[Visit, float]]) -> Figures:
+    """Take the medians of a contender's visits, each with the CPU seconds of what it was measured beside."""
     rates = [visit.n_images / visit.seconds for visit, _ in visits]
     return Figures(
         per_second=statistics.median(rates),
