@@ -11,7 +11,7 @@ import torch
 from transformers import CLIPVisionModelWithProjection
 
 
-class _Tower(torch.nn.Module):
+class _Tower(torch.nn.Module):  # type: ignore[misc]  # to the type checker torch is unknown
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model

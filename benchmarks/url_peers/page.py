@@ -18,13 +18,13 @@ _END: Final = "<!-- end -->\n"
 
 def written(outcomes: Sequence[Outcome]) -> str:
     """Write the tables, versions, and reasons of those that are missing."""
-    return "\n\n".join(filter(None, [_versions(outcomes), *_tables(outcomes), _missing(outcomes)])) + "\n"
+    return "\n\n".join(filter(None, [_versions(outcomes), *_tables(outcomes), _missing(outcomes)]))
 
 
 def write_into(page: Path, text: str) -> None:
     """Put the text between the marks in a page."""
     before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-    page.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{rest.partition(_END)[2]}", encoding="utf-8")
+    page.write_text(f"{before}{_BEGIN}\n{text}\n\n{_END}{rest.partition(_END)[2]}", encoding="utf-8")
 
 
 def measured(outcomes: Sequence[Outcome], makes: Makes) -> list[tuple[Outcome, Figures]]:

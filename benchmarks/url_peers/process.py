@@ -94,7 +94,12 @@ class Peer:
         assert stdin, "it was asked for"
         assert stdout, "it was asked for"
         is_late = threading.Event()
-        timer = threading.Timer(self._limit_s, lambda: (is_late.set(), self.close()))
+
+        def give_up() -> None:
+            is_late.set()
+            self.close()
+
+        timer = threading.Timer(self._limit_s, give_up)
         timer.start()
         try:
             with suppress(BrokenPipeError):

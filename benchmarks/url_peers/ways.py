@@ -9,7 +9,6 @@ package does about a URL that is dead is left to it; ours is written to fail.
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import itertools
 import os
@@ -18,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -262,7 +262,7 @@ def _let_torchvision_in() -> None:
     """
     import torch
 
-    compiled = Path(importlib.util.find_spec("torchvision").origin).with_name("_C.so")
+    compiled = distribution("torchvision").locate_file("torchvision/_C.so")
     try:
         torch.ops.load_library(str(compiled))
     except OSError:
