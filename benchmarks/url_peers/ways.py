@@ -192,7 +192,7 @@ def _daft(models: Path) -> Embed:
     from daft.functions import embed_image
 
     def embed(urls: list[str]) -> Embedded:
-        picture = daft.col("url").url.download().image.decode(mode="RGB")
+        picture = daft.col("url").download().decode_image(mode="RGB")
         vector = embed_image(picture, provider="transformers", model=str(models / CHECKPOINT), batch_size=BATCH_SIZE)
         column = daft.from_pydict({"url": urls}).select(vector.alias("vector")).to_pydict()["vector"]
         return Embedded(np.array(column, np.float32))
