@@ -11,7 +11,7 @@ from typing import Final
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _FOLDER: Final = _ROOT / ".venv-bench-peers"
-_INSTALL_LIMIT_S: Final = 900
+_INSTALL_LIMIT_S: Final = 1800
 
 
 def python_with(name: str, *steps: Sequence[str]) -> str:
