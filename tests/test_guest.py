@@ -38,7 +38,8 @@ import sys, time
 started = time.process_time()
 import pixvec
 print(time.process_time() - started)
-print([name for name in ("openvino", "pyarrow", "PIL", "aiohttp", "numpy", "pandas", "torch") if name in sys.modules])
+heavy = "openvino", "pyarrow", "PIL", "aiohttp", "fsspec", "numpy", "pandas", "torch"
+print([name for name in heavy if name in sys.modules])
 """
     seconds, modules = python(code).stdout.splitlines()
     assert modules == "[]"

@@ -49,26 +49,28 @@ CODES: Final = {
         Code(
             "scheme_blocked",
             "input",
-            "The cell, or a redirect, names another scheme than http and https.",
-            "Fetch such files by other means, and give their local paths with `--files-under`.",
+            "The cell, or a redirect, names another scheme than http and https, or a bucket that is not let in.",
+            "`--allow-bucket s3://NAME` lets one bucket in. Fetch other files by other means, and give their local "
+            "paths with `--files-under`.",
         ),
         Code(
             "path_blocked",
             "input",
-            "A local path that leads out of the folder of `--files-under`, or to something that is no regular file.",
+            "A local path that leads out of the folder of `--files-under`, or to something that is no regular file; or "
+            "a key in a bucket with `.` or `..` between slashes.",
             "Move the file into the folder, or name the folder that holds it.",
         ),
         Code(
             "file_not_found",
             "input",
-            "There is no such file in the folder of `--files-under`.",
-            "Check the folder: relative paths begin there.",
+            "There is no such file in the folder of `--files-under`, or no such object in a bucket.",
+            "Check the folder: relative paths begin there. In a bucket, check the key, which is read to the letter.",
         ),
         Code(
             "file_error",
             "input",
-            "The system would not read a local file.",
-            "Check permissions and the disk, then retry.",
+            "The system would not read a local file, or a storage's client an object: often for want of credentials.",
+            "Check permissions, the disk or the credentials, then retry.",
             retryable=True,
         ),
         Code(

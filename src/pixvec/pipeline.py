@@ -22,7 +22,7 @@ from typing import Self
 from pixvec.batcher import Batcher
 from pixvec.cache import RowCache
 from pixvec.errors import FetchError, ImageError, RowError
-from pixvec.fetch import URL, Fetched, Fetcher, LocalFile, is_data_url, read_data_url, redacted
+from pixvec.fetch import Fetched, Fetcher, Place, is_data_url, read_data_url, redacted
 from pixvec.isolation import CropMaker
 from pixvec.loop_thread import LoopThread
 from pixvec.model import ClipModel
@@ -136,7 +136,7 @@ class _Road:
             made_with=partial(made_with, model, settings),
             asked_with=(settings.user_agent or "", *settings.header),
         )
-        self._urls: SingleFlight[URL | LocalFile, Row] = SingleFlight(WAITING_ROWS)
+        self._urls: SingleFlight[Place, Row] = SingleFlight(WAITING_ROWS)
         self._pictures: SingleFlight[bytes, _Picture | _Decided] = SingleFlight(WAITING_ROWS)
 
     @asynccontextmanager
@@ -187,7 +187,7 @@ class _Road:
         self._report.decode_busy, self._report.model_busy = self._threads.busy_s, self._batcher.threads.busy_s
         return row
 
-    async def _embed_source(self, source: URL | LocalFile) -> Row:
+    async def _embed_source(self, source: Place) -> Row:
         try:
             with self._batcher.expecting():
                 known = await self._cache.known_of(source)
@@ -200,7 +200,7 @@ class _Road:
             return _failed(error)
         return await outcome.row(fetched.final_url)
 
-    async def _fetched(self, source: URL | LocalFile, fetched: Fetched) -> _Picture | _Decided:
+    async def _fetched(self, source: Place, fetched: Fetched) -> _Picture | _Decided:
         self._report.n_bytes += len(fetched.body)
         sha256 = hashlib.sha256(fetched.body).digest()
         self._cache.keep_source(source, sha256, fetched.validators)

@@ -18,7 +18,7 @@ from typing import Final, Self
 from pixvec.cache.entries import Source, pack_row, pack_source, unpack_row, unpack_source
 from pixvec.cache.options import CacheOptions
 from pixvec.cache.store import Entry, Store
-from pixvec.fetch import URL, LocalFile, Validators
+from pixvec.fetch import URL, Place, Validators
 from pixvec.threads import Threads
 from pixvec.values import Row
 
@@ -76,9 +76,9 @@ class RowCache:
         """Recall what the bytes of a hash came to, without the URL that they were found at."""
         return await self._threads.run(self._find_row, self._store, sha256) if self._store else None
 
-    async def known_of(self, source: URL | LocalFile) -> Known | None:
+    async def known_of(self, source: Place) -> Known | None:
         """Recall what the bytes behind a URL came to, where its server can be asked whether they are the same."""
-        if self._store is None or isinstance(source, LocalFile):
+        if self._store is None or not isinstance(source, URL):
             return None
         return await self._threads.run(self._find_known, self._store, source)
 
@@ -87,7 +87,7 @@ class RowCache:
         if row.error is None or row.error in _FINAL:
             self._keep(self._row_key(sha256), lambda: pack_row(row))
 
-    def keep_source(self, source: URL | LocalFile, sha256: bytes, validators: Validators | None) -> None:
+    def keep_source(self, source: Place, sha256: bytes, validators: Validators | None) -> None:
         """Remember which bytes are behind a URL, where its server can be asked whether they still are."""
         if isinstance(source, URL) and validators:
             self._keep(self._source_key(source), lambda: pack_source(Source(sha256, validators)))

@@ -6,7 +6,7 @@ a picture is, nor what a row is.
 
 from pixvec.fetch.address import parse_allowed
 from pixvec.fetch.attempt import Fetched
-from pixvec.fetch.client import Fetcher
+from pixvec.fetch.client import Fetcher, Place
 from pixvec.fetch.data_url import is_data_url, read_data_url
 from pixvec.fetch.files import LocalFile
 from pixvec.fetch.options import FetchOptions
@@ -19,6 +19,7 @@ __all__ = [
     "Fetched",
     "Fetcher",
     "LocalFile",
+    "Place",
     "Validators",
     "is_data_url",
     "looks_like_url",

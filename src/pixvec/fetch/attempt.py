@@ -5,17 +5,18 @@ It must not read URL text, judge addresses, know what the bytes mean or whether 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final
 
 import aiohttp
 
 from pixvec.errors import FetchError
 from pixvec.fetch.budget import ByteBudget, Lease
+from pixvec.fetch.clock import Clock
 from pixvec.fetch.failures import as_fetch_error
 from pixvec.fetch.options import FetchOptions
 from pixvec.fetch.requester import Requester
@@ -57,6 +58,8 @@ class Attempt:
         The state of the picture whose bytes are not wanted again.
     timeout_s
         How long it may take.
+    login
+        Headers that say who asks; sent to the first host alone.
     requester, slots, budget, options
         What all tries share.
 
@@ -73,6 +76,7 @@ class Attempt:
         *,
         unless: Validators | None,
         timeout_s: float,
+        login: Mapping[str, str] = MappingProxyType({}),
         requester: Requester,
         slots: Slots,
         budget: ByteBudget,
@@ -84,9 +88,9 @@ class Attempt:
         self._options = options
         self._lease = lease
         self._unless = unless
+        self._login = login
         self._hops = [url]
-        self._timeout_s = timeout_s
-        self._clock = asyncio.timeout(timeout_s)
+        self._clock = Clock(timeout_s)
         self.turn: Turn | None = None
 
     async def fetch(self) -> Fetched:
@@ -108,8 +112,7 @@ class Attempt:
 
     def spent_s(self) -> float:
         """Return how long it took, waiting for others not counted."""
-        deadline = self._clock.when()
-        return self._timeout_s - (deadline - asyncio.get_running_loop().time() if deadline else 0.0)
+        return self._clock.spent_s()
 
     async def _follow(self) -> Fetched:
         """Follow redirects from hop to hop to a body."""
@@ -138,24 +141,27 @@ class Attempt:
     def _condition(self, url: URL) -> dict[str, str]:
         return self._unless.condition(url) if self._unless else {}
 
+    def _login_at(self, url: URL) -> Mapping[str, str]:
+        return self._login if url.origin == self._hops[0].origin else {}
+
     @asynccontextmanager
     async def _get(self, url: URL) -> AsyncIterator[aiohttp.ClientResponse]:
         async with AsyncExitStack() as stack:
             self.turn = None
-            with _stopped(self._clock):
-                turn = await stack.enter_async_context(self._slots.turn(url.origin, is_late=self._clock.expired))
+            with self._clock.stopped():
+                turn = await stack.enter_async_context(self._slots.turn(url.origin, is_late=self._clock.has_expired))
                 await self._budget.wait_for_room()
             self.turn = turn
-            with _stopped(self._clock):
+            with self._clock.stopped():
                 await self._requester.look_up(url)
             response = await stack.enter_async_context(
-                self._requester.get(url, cell=self._hops[0], condition=self._condition(url))
+                self._requester.get(url, cell=self._hops[0], headers={**self._condition(url), **self._login_at(url)})
             )
             turn.hear(response.headers)
             yield response
 
     async def _take(self, n_bytes: int) -> None:
-        with _stopped(self._clock):
+        with self._clock.stopped():
             await self._lease.take(n_bytes)
 
     def _next_hop(self, location: str) -> URL:
@@ -169,17 +175,3 @@ class Attempt:
             return ""
         host = "an IP address" if self._hops[-1].names_an_address else self._hops[-1].host
         return f"redirect {len(self._hops) - 1} to {host}: "
-
-
-@contextmanager
-def _stopped(clock: asyncio.Timeout) -> Iterator[None]:
-    """Stop a running clock while the fetch waits for others."""
-    loop = asyncio.get_running_loop()
-    when = clock.when()
-    assert when is not None, "the clock runs"  # noqa: S101 (a condition that types cannot state)
-    left_s = when - loop.time()
-    clock.reschedule(None)
-    try:
-        yield
-    finally:
-        clock.reschedule(loop.time() + left_s)

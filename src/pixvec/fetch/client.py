@@ -1,4 +1,4 @@
-"""A `URL` -> the bytes behind it, over one HTTP client.
+"""A `URL` -> the bytes behind it, over one HTTP client; files and objects in buckets too, where they are let in.
 
 It must not read URL text, judge addresses or know what the bytes mean.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import PurePath
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 import aiohttp
 import certifi
@@ -22,16 +22,23 @@ from aiohttp.abc import AbstractResolver
 from pixvec.errors import FetchError, UsageError
 from pixvec.fetch.address import AddressGuard, parse_allowed
 from pixvec.fetch.attempt import Attempt, Fetched
+from pixvec.fetch.bucket_attempt import BucketAttempt
+from pixvec.fetch.buckets import BucketObject, parse_bucket, parse_object
 from pixvec.fetch.budget import ByteBudget, Lease
 from pixvec.fetch.dns import Names, SystemResolver
 from pixvec.fetch.files import LocalFile, LocalFiles
+from pixvec.fetch.hub import Hub, HubAttempt, find_hub
 from pixvec.fetch.options import FetchOptions
 from pixvec.fetch.pool import ConnectionPool
 from pixvec.fetch.requester import Requester
 from pixvec.fetch.retries import Retries
 from pixvec.fetch.slots import Slots
+from pixvec.fetch.storage import Storages
 from pixvec.fetch.url import URL, parse, parse_path
 from pixvec.fetch.validators import Validators
+
+Place: TypeAlias = URL | LocalFile | BucketObject
+"""Where the bytes of a cell are."""
 
 _READ_BUFFER_BYTES: Final = 1 << 16
 _CERTIFICATE_PLACES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # OpenSSL's environment variables
@@ -65,6 +72,9 @@ class Fetcher:
         self._names = Names(names, memory_s=options.dns_memory_s)
         self._slots = Slots(options)
         self._budget = ByteBudget(options.max_bytes_in_flight)
+        self._buckets = frozenset(map(parse_bucket, options.allow_bucket))
+        self._storages = Storages(options)
+        self._hub: Hub | None = None
         self._files = LocalFiles(options.files_under, budget=self._budget, max_bytes=options.max_bytes)
 
     async def __aenter__(self) -> Self:
@@ -88,16 +98,20 @@ class Fetcher:
             read_bufsize=_READ_BUFFER_BYTES,
         )
         self._requester = Requester(self._session, self._names, limits)
+        await self._storages.__aenter__()
+        if any(bucket.scheme == "hf" for bucket in self._buckets):
+            self._hub = await asyncio.to_thread(find_hub)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self._storages.__aexit__(kind, error, traceback)
         await self._session.close()
         await self._names.close()
 
-    def locate(self, cell: str | PurePath) -> URL | LocalFile:
-        """Say where the bytes of a cell are; text names local files only where the options let some in.
+    def locate(self, cell: str | PurePath) -> Place:
+        """Say where the bytes of a cell are; text names local files and buckets only where the options let some in.
 
         Raises
         ------
@@ -106,11 +120,13 @@ class Fetcher:
         """
         if isinstance(cell, PurePath):
             return LocalFile(str(cell))
+        if wanted := parse_object(cell, allowed=self._buckets):
+            return wanted
         path = None if self._options.files_under is None else parse_path(cell)
         return parse(cell) if path is None else LocalFile(path)
 
     @asynccontextmanager
-    async def fetch(self, source: URL | LocalFile, *, unless: Validators | None = None) -> AsyncIterator[Fetched]:
+    async def fetch(self, source: Place, *, unless: Validators | None = None) -> AsyncIterator[Fetched]:
         """Fetch the bytes of a source, in as many tries as it may have; they count against the budget until the exit.
 
         Parameters
@@ -128,13 +144,13 @@ class Fetcher:
             if isinstance(source, LocalFile):
                 yield Fetched(await self._files.read(source, lease), None)
             else:
-                yield await self._persist(source, lease, unless)
+                yield await self._persist(partial(self._attempt, source, lease, unless), lease)
 
-    async def _persist(self, url: URL, lease: Lease, unless: Validators | None) -> Fetched:
+    async def _persist(self, try_for: Callable[[float], Attempt | BucketAttempt], lease: Lease) -> Fetched:
         retries = Retries(self._options)
         earlier: tuple[str, str] | None = None
         while True:
-            attempt = self._attempt(url, lease, unless, timeout_s=retries.try_timeout_s)
+            attempt = try_for(retries.try_timeout_s)
             try:
                 return await attempt.fetch()
             except FetchError as error:
@@ -148,10 +164,12 @@ class Fetcher:
             # Outside the handler, where the error no longer keeps half a body alive.
             await asyncio.sleep(pause_s)
 
-    def _attempt(self, url: URL, lease: Lease, unless: Validators | None, *, timeout_s: float) -> Attempt:
-        return Attempt(
-            url,
-            lease,
+    def _attempt(
+        self, source: URL | BucketObject, lease: Lease, unless: Validators | None, timeout_s: float
+    ) -> Attempt | BucketAttempt:
+        shared = partial(
+            Attempt if isinstance(source, URL) else HubAttempt,
+            lease=lease,
             unless=unless,
             timeout_s=timeout_s,
             requester=self._requester,
@@ -159,9 +177,21 @@ class Fetcher:
             budget=self._budget,
             options=self._options,
         )
+        if isinstance(source, URL):
+            return shared(source)
+        if self._hub and source.bucket.scheme == "hf":
+            return shared(self._hub.url_of(source), login=self._hub.login)
+        return BucketAttempt(
+            source,
+            lease,
+            timeout_s=timeout_s,
+            storages=self._storages,
+            slots=self._slots,
+            budget=self._budget,
+        )
 
 
-def _pause_s(retries: Retries, attempt: Attempt, code: str) -> float | None:
+def _pause_s(retries: Retries, attempt: Attempt | BucketAttempt, code: str) -> float | None:
     """Return how long a row waits for its next try; None where it has none, as with a host that is down."""
     turn = attempt.turn
     if turn is None or turn.mood.down_as:

@@ -8,6 +8,7 @@ from typing import Final
 
 from pixvec.errors import UsageError
 from pixvec.fetch.address import parse_allowed
+from pixvec.fetch.buckets import parse_bucket
 from pixvec.fetch.headers import check_user_agent, parse_header
 from pixvec.fetch.opt_out import parse_opt_out
 from pixvec.fetch.proxy import parse_proxy
@@ -49,7 +50,10 @@ class FetchOptions(Options):
     Raises
     ------
     UsageError
-        For an address to allow, a header, a proxy or a directive that cannot be read, and for a folder that is none.
+        For an address or a bucket to allow, a header, a proxy or a directive that cannot be read, and for a folder that
+        is none.
+    MissingExtraError
+        For a bucket whose client is not installed.
     """
 
     connections: int = option(256, "connections in all", minimum=1)
@@ -63,6 +67,9 @@ class FetchOptions(Options):
         secret=True,
     )
     files_under: str | Path | None = option(None, "let local files in this folder in; relative paths begin there")
+    allow_bucket: tuple[str, ...] = option(
+        (), "let one bucket in: s3://NAME, gs://NAME, az://CONTAINER or hf://datasets/OWNER/NAME"
+    )
     opt_out: str = option(
         "noai,noimageai", "X-Robots-Tag directives that keep a picture out: noai,noimageai,noindex,noimageindex or none"
     )
@@ -87,6 +94,8 @@ class FetchOptions(Options):
         super().__post_init__()
         for address in self.allow_address:
             parse_allowed(address)
+        for bucket in self.allow_bucket:
+            parse_bucket(bucket)
         for header in self.header:
             parse_header(header)
         if self.user_agent is not None:

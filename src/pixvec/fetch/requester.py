@@ -58,11 +58,11 @@ class Requester:
                 raise FetchError("connect_error", "the proxy's name could not be looked up") from None
 
     def get(
-        self, url: URL, *, cell: URL, condition: Mapping[str, str]
+        self, url: URL, *, cell: URL, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Send a request for a URL that a cell's URL has led to, under the condition that some headers state."""
-        headers = {**self._headers_for(url, cell), **condition}
-        return self._session.get(_as_sent(url), allow_redirects=False, headers=headers, proxy=self._proxy)
+        """Send a request for a URL that a cell's URL has led to, with some headers of its own."""
+        all_headers = {**self._headers_for(url, cell), **headers}
+        return self._session.get(_as_sent(url), allow_redirects=False, headers=all_headers, proxy=self._proxy)
 
     async def read(self, response: aiohttp.ClientResponse, take: Callable[[int], Awaitable[None]]) -> bytes:
         """Read an answer's body; `BodyReader.read` says how."""

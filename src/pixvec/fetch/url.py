@@ -16,10 +16,10 @@ from urllib.parse import quote, unquote_to_bytes, urljoin
 import idna
 
 from pixvec.errors import FetchError
+from pixvec.fetch.buckets import TRIMMED, names_object
 
 MAX_URL_LENGTH: Final = 8192
 _PORTS: Final = {"http": 80, "https": 443}
-_TRIMMED: Final = " \t\r\n\u00a0\ufeff"
 
 # A scheme with a dot would be a host name, one of a single letter a drive.
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+-]+):", re.IGNORECASE)
@@ -87,7 +87,7 @@ class URL:
 
     def join(self, location: str) -> URL:
         """Resolve what a redirect's Location header says; bytes that were no UTF-8 stand in it as lone surrogates."""
-        text = _UNDECODED_BYTE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", location.strip(_TRIMMED))
+        text = _UNDECODED_BYTE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", location.strip(TRIMMED))
         if _SCHEME.match(text):
             return parse(text)
         if text.startswith("//"):
@@ -113,7 +113,7 @@ def parse(cell: str) -> URL:
     FetchError
         ``scheme_blocked`` or ``invalid_url``, with what to do where there is something.
     """
-    text = cell.strip(_TRIMMED)
+    text = cell.strip(TRIMMED)
     scheme, rest = _split_scheme(text)
     _refuse_illegal(text)
     parts = _PARTS.match(rest)
@@ -125,11 +125,11 @@ def parse(cell: str) -> URL:
 
 
 def looks_like_url(text: str) -> bool:
-    """Tell whether `parse` takes a text, to find the column of URLs."""
+    """Tell whether a text is a URL that `parse` takes, or names an object in a bucket, to find the column of URLs."""
     try:
         parse(text)
     except FetchError:
-        return False
+        return names_object(text)
     return True
 
 
@@ -141,7 +141,7 @@ def parse_path(cell: str) -> str | None:
     FetchError
         ``path_blocked`` for a file: URL of another machine, ``invalid_url`` for one with what no URL can hold.
     """
-    text = cell.strip(_TRIMMED)
+    text = cell.strip(TRIMMED)
     scheme = _SCHEME.match(text)
     if scheme is None:
         return None if text.startswith("//") else text

@@ -1,0 +1,83 @@
+"""One try: an object in a bucket -> its bytes, by way of turns and a clock, as an `Attempt` is for a URL."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from pixvec.errors import FetchError
+from pixvec.fetch.attempt import Fetched
+from pixvec.fetch.buckets import BucketObject
+from pixvec.fetch.budget import ByteBudget, Lease
+from pixvec.fetch.clock import Clock
+from pixvec.fetch.slots import Slots, Turn
+from pixvec.fetch.storage import Storages
+
+
+class BucketAttempt:
+    """One try at an object.
+
+    Parameters
+    ----------
+    wanted
+        The object.
+    lease
+        What its body takes of the budget is put down to it.
+    timeout_s
+        How long it may take.
+    storages, slots, budget
+        What all tries share.
+
+    Attributes
+    ----------
+    turn
+        The turn it had; None where it had none.
+    """
+
+    def __init__(
+        self,
+        wanted: BucketObject,
+        lease: Lease,
+        *,
+        timeout_s: float,
+        storages: Storages,
+        slots: Slots,
+        budget: ByteBudget,
+    ) -> None:
+        self._wanted = wanted
+        self._lease = lease
+        self._storages = storages
+        self._slots = slots
+        self._budget = budget
+        self._clock = Clock(timeout_s)
+        self.turn: Turn | None = None
+
+    async def fetch(self) -> Fetched:
+        """Read the object.
+
+        Raises
+        ------
+        FetchError
+            Why it was not read.
+        """
+        try:
+            async with self._clock:
+                return await self._read()
+        except TimeoutError:
+            raise FetchError("timeout", "no complete answer in time") from None
+
+    def spent_s(self) -> float:
+        """Return how long it took, waiting for others not counted."""
+        return self._clock.spent_s()
+
+    async def _read(self) -> Fetched:
+        async with AsyncExitStack() as stack:
+            with self._clock.stopped():
+                self.turn = await stack.enter_async_context(
+                    self._slots.turn(self._wanted.host, is_late=self._clock.has_expired)
+                )
+                await self._budget.wait_for_room()
+            return Fetched(await self._storages.read(self._wanted, self._take), None)
+
+    async def _take(self, n_bytes: int) -> None:
+        with self._clock.stopped():
+            await self._lease.take(n_bytes)
