@@ -77,6 +77,17 @@ def test_a_host_that_never_answered_is_down_after_five_failures_at_once(code: st
     assert host.down_as == code
 
 
+def test_a_rows_further_tries_slow_a_host_down_and_do_not_bring_it_down() -> None:
+    host = mood()
+    for _ in range(3):
+        host.learn("timeout", started=0.0, now=20.0)
+        host.learn("timeout", started=20.0, now=40.0, is_retry=True)
+    assert (host.n_connections, host.down_as) == (4, None)
+    host.learn("timeout", started=0.0, now=20.0)
+    host.learn("timeout", started=0.0, now=20.0)
+    assert host.down_as == "timeout"
+
+
 def test_time_outs_count_each_because_nothing_came_all_the_while() -> None:
     host = mood()
     learn(host, None)

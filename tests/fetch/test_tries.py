@@ -131,6 +131,26 @@ def test_of_the_rows_of_a_dead_host_few_are_tried() -> None:
     assert tried == outcomes[:16]
 
 
+def test_three_pages_that_hang_do_not_bring_their_host_down(server: ImageServer) -> None:
+    silent = [server.add_raw(f"/{n}", [], end="silence") for n in range(3)]
+    fine = server.add("/fine", body=b"whole")
+
+    async def run() -> list[str]:
+        async with Fetcher(FetchOptions(allow_private=True, timeout_s=0.2, backoff_s=0.001)) as fetcher:
+            codes = await asyncio.gather(*(code_of(fetcher, url) for url in silent))
+            return [*codes, await code_of(fetcher, fine)]
+
+    async def code_of(fetcher: Fetcher, url: str) -> str:
+        try:
+            async with fetcher.fetch(parse(url)) as fetched:
+                return fetched.body.decode()
+        except FetchError as error:
+            return error.code
+
+    assert asyncio.run(run()) == ["timeout", "timeout", "timeout", "whole"]
+    assert [server.n_requests(f"/{n}") for n in range(3)] == [2, 2, 2]
+
+
 def test_a_host_that_comes_back_is_found_up(server: ImageServer) -> None:
     url = server.add_raw("/", InTurn(*[[b""]] * 5, [OK]))
 

@@ -58,6 +58,8 @@ class Attempt:
         The state of the picture whose bytes are not wanted again.
     timeout_s
         How long it may take.
+    is_retry
+        Whether there was a try before.
     login
         Headers that say who asks; sent to the first host alone.
     requester, slots, budget, options
@@ -76,6 +78,7 @@ class Attempt:
         *,
         unless: Validators | None,
         timeout_s: float,
+        is_retry: bool,
         login: Mapping[str, str] = MappingProxyType({}),
         requester: Requester,
         slots: Slots,
@@ -89,6 +92,7 @@ class Attempt:
         self._lease = lease
         self._unless = unless
         self._login = login
+        self._is_retry = is_retry
         self._hops = [url]
         self._clock = Clock(timeout_s)
         self.turn: Turn | None = None
@@ -149,7 +153,9 @@ class Attempt:
         async with AsyncExitStack() as stack:
             self.turn = None
             with self._clock.stopped():
-                turn = await stack.enter_async_context(self._slots.turn(url.origin, is_late=self._clock.has_expired))
+                turn = await stack.enter_async_context(
+                    self._slots.turn(url.origin, is_retry=self._is_retry, is_late=self._clock.has_expired)
+                )
                 await self._budget.wait_for_room()
             self.turn = turn
             with self._clock.stopped():

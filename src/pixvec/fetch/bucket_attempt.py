@@ -24,6 +24,8 @@ class BucketAttempt:
         What its body takes of the budget is put down to it.
     timeout_s
         How long it may take.
+    is_retry
+        Whether there was a try before.
     storages, slots, budget
         What all tries share.
 
@@ -39,12 +41,14 @@ class BucketAttempt:
         lease: Lease,
         *,
         timeout_s: float,
+        is_retry: bool,
         storages: Storages,
         slots: Slots,
         budget: ByteBudget,
     ) -> None:
         self._wanted = wanted
         self._lease = lease
+        self._is_retry = is_retry
         self._storages = storages
         self._slots = slots
         self._budget = budget
@@ -73,7 +77,7 @@ class BucketAttempt:
         async with AsyncExitStack() as stack:
             with self._clock.stopped():
                 self.turn = await stack.enter_async_context(
-                    self._slots.turn(self._wanted.host, is_late=self._clock.has_expired)
+                    self._slots.turn(self._wanted.host, is_retry=self._is_retry, is_late=self._clock.has_expired)
                 )
                 await self._budget.wait_for_room()
             return Fetched(await self._storages.read(self._wanted, self._take), None)

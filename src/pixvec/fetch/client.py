@@ -146,11 +146,11 @@ class Fetcher:
             else:
                 yield await self._persist(partial(self._attempt, source, lease, unless), lease)
 
-    async def _persist(self, try_for: Callable[[float], Attempt | BucketAttempt], lease: Lease) -> Fetched:
+    async def _persist(self, next_try: Callable[[float, bool], Attempt | BucketAttempt], lease: Lease) -> Fetched:
         retries = Retries(self._options)
         earlier: tuple[str, str] | None = None
         while True:
-            attempt = try_for(retries.try_timeout_s)
+            attempt = next_try(retries.try_timeout_s, earlier is not None)
             try:
                 return await attempt.fetch()
             except FetchError as error:
@@ -165,13 +165,14 @@ class Fetcher:
             await asyncio.sleep(pause_s)
 
     def _attempt(
-        self, source: URL | BucketObject, lease: Lease, unless: Validators | None, timeout_s: float
+        self, source: URL | BucketObject, lease: Lease, unless: Validators | None, timeout_s: float, is_retry: bool
     ) -> Attempt | BucketAttempt:
         shared = partial(
             Attempt if isinstance(source, URL) else HubAttempt,
             lease=lease,
             unless=unless,
             timeout_s=timeout_s,
+            is_retry=is_retry,
             requester=self._requester,
             slots=self._slots,
             budget=self._budget,
@@ -185,6 +186,7 @@ class Fetcher:
             source,
             lease,
             timeout_s=timeout_s,
+            is_retry=is_retry,
             storages=self._storages,
             slots=self._slots,
             budget=self._budget,

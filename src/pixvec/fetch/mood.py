@@ -25,9 +25,10 @@ class Mood:
     Requests that were under way together tell of one push only: it is news where the request began after the last one.
     A time-out while others were answered costs one connection: few such make no difference, many add up.
 
-    A host is down when it has pushed back `down_after` times running. Two things make that milder. Once a host has
-    answered, news only is counted, time-outs aside, so that a short outage under many requests is one push. And a host
-    that says it is busy (429, 503) answers, after a fashion: it is given as long as a row has.
+    A host is down when it has pushed back `down_after` times running, each time another row: a row's further tries slow
+    the host down and count no more, or a few slow pages would speak for all others. Two things make that milder. Once a
+    host has answered, news only is counted, time-outs aside, so that a short outage under many requests is one push.
+    And a host that says it is busy (429, 503) answers, after a fashion: it is given as long as a row has.
 
     Parameters
     ----------
@@ -69,7 +70,15 @@ class Mood:
         self._held_until = now
         return True
 
-    def learn(self, code: str | None, *, started: float, now: float, retry_after_s: float | None = None) -> None:
+    def learn(
+        self,
+        code: str | None,
+        *,
+        started: float,
+        now: float,
+        retry_after_s: float | None = None,
+        is_retry: bool = False,
+    ) -> None:
         """Learn from a request that has ended.
 
         Parameters
@@ -80,11 +89,13 @@ class Mood:
             When it began and when it ended.
         retry_after_s
             How long a pause the host asked for, if it did.
+        is_retry
+            Whether its row had been tried before.
         """
         if code in _NOT_ASKED:
             return
         if code in _NO_ANSWER or code in _TOO_BUSY:
-            self._be_pushed(code, started, now, retry_after_s or 0.0)
+            self._be_pushed(code, started, now, retry_after_s or 0.0, is_retry=is_retry)
         else:
             self._be_answered(code, now)
         if retry_after_s is not None and code is not None and is_retryable(code) and self._is_bearable(retry_after_s):
@@ -97,14 +108,14 @@ class Mood:
         self._answered_at = now
         self._down_as = None
 
-    def _be_pushed(self, code: str, started: float, now: float, retry_after_s: float) -> None:
+    def _be_pushed(self, code: str, started: float, now: float, retry_after_s: float, *, is_retry: bool) -> None:
         if code == "timeout" and self._answered_at > started:
             self._window = max(1.0, self._window - 1)  # others were answered meanwhile, so that it may be the URL's own
             return
         is_news = started >= self._slowed_at
         if is_news:
             self._slow_down(now)
-        if is_news or code == "timeout" or self._answered_at == -math.inf:
+        if not is_retry and (is_news or code == "timeout" or self._answered_at == -math.inf):
             self._count_push(code, now, bears_waiting=code in _TOO_BUSY and self._is_bearable(retry_after_s))
 
     def _is_bearable(self, pause_s: float) -> bool:

@@ -29,6 +29,8 @@ class Turn:
 
     mood: Mood
     started: float
+    is_retry: bool = False
+    """Whether the row had a try before."""
     retry_after_s: float | None = None
     """The pause that the host asked for."""
 
@@ -39,7 +41,7 @@ class Turn:
     def end(self, code: str | None) -> None:
         """Let the host's mood learn what came of it."""
         now = asyncio.get_running_loop().time()
-        self.mood.learn(code, started=self.started, now=now, retry_after_s=self.retry_after_s)
+        self.mood.learn(code, started=self.started, now=now, retry_after_s=self.retry_after_s, is_retry=self.is_retry)
 
 
 class Slots:
@@ -58,13 +60,17 @@ class Slots:
         self._moods: OrderedDict[str, Mood] = OrderedDict()
 
     @asynccontextmanager
-    async def turn(self, name: str, *, is_late: Callable[[], bool] = bool) -> AsyncIterator[Turn]:
+    async def turn(
+        self, name: str, *, is_retry: bool = False, is_late: Callable[[], bool] = bool
+    ) -> AsyncIterator[Turn]:
         """Wait for a turn at a host, then for one of all connections: who waits for a slow host blocks no other.
 
         Parameters
         ----------
         name
             The host: its origin, because a port that is dead says nothing about the others.
+        is_retry
+            Whether it is not the row's first try.
         is_late
             Says whether a block that is being cancelled has run out of time.
 
@@ -76,7 +82,7 @@ class Slots:
         host = self._host(name)
         try:
             async with host.turn(), self._connections:
-                turn = Turn(host.mood, asyncio.get_running_loop().time())
+                turn = Turn(host.mood, asyncio.get_running_loop().time(), is_retry)
                 try:
                     yield turn
                 except BaseException as error:
