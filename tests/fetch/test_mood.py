@@ -16,10 +16,10 @@ def mood(**options: float) -> Mood:
     return Mood(FetchOptions(**{"backoff_s": 0.0, **options}))  # type: ignore[arg-type]
 
 
-def learn(mood: Mood, *codes: str | None, since: float = 0.0, **answer: float) -> None:
+def learn(mood: Mood, *codes: str | None, since: float = 0.0, retry_after_s: float | None = None) -> None:
     """Let requests end one after the other, each a second long."""
     for second, code in enumerate(codes):
-        mood.learn(code, started=since + second, now=since + second + 1, **answer)
+        mood.learn(code, started=since + second, now=since + second + 1, retry_after_s=retry_after_s)
 
 
 def test_it_bears_one_connection_more_with_each_round_of_good_answers() -> None:
