@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pixvec.columns import image_cell, open_column
 from pixvec.errors import PixvecWarning, RowError, UsageError
 from pixvec.fetch import looks_like_url
+from pixvec.isolation import KeptWorkers
 from pixvec.model import ClipModel
 from pixvec.options import limit, takes_options
 from pixvec.pipeline import embed_cells
@@ -25,6 +26,7 @@ from pixvec.result_columns import replaced_columns, result_schema, result_table
 from pixvec.run import FileOptions, StrPath, TableOptions, run_file
 from pixvec.settings import Settings
 from pixvec.table import find_url_column, open_frame
+from pixvec.threads import n_cores
 from pixvec.values import ImageFacts, Row, Vector, Vectors
 
 P = ParamSpec("P")
@@ -62,6 +64,7 @@ class Embedder(Settings):
     """A model, loaded once and used often; takes the options of `embed_images`.
 
     May be used from several threads. Pickles by its settings: where it is unpickled, the model is loaded on first use.
+    The processes that decode wait for the next call, until `close`, or until a call is interrupted.
 
     Raises
     ------
@@ -81,6 +84,10 @@ class Embedder(Settings):
     def _model(self) -> ClipModel:
         return ClipModel.load(self)
 
+    @cached_property
+    def _workers(self) -> KeptWorkers:
+        return KeptWorkers(n_cores())
+
     @property
     def dim(self) -> int:
         """How many numbers a vector has."""
@@ -99,7 +106,11 @@ class Embedder(Settings):
         """
         column = open_column(list(images) if isinstance(images, Iterator) else images)
         report = Report()
-        rows = list(_rows(column, self._model, self, report, progress))
+        try:
+            rows = list(_rows(column, self._model, self, report, progress, kept=self._workers))
+        except BaseException:
+            self._end_workers()
+            raise
         return Embeddings(
             vectors=_vectors(rows, self.dim),
             errors=[row.error for row in rows],
@@ -129,8 +140,13 @@ class Embedder(Settings):
         return provenance(self._model, self)
 
     def close(self) -> None:
-        """Let go of the model's memory."""
+        """Let go of the model's memory, and end the processes that decode."""
         self.__dict__.pop("_model", None)
+        self._end_workers()
+
+    def _end_workers(self) -> None:
+        if workers := self.__dict__.pop("_workers", None):
+            workers.close()
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +155,7 @@ class Embedder(Settings):
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_model"}
+        return {name: value for name, value in self.__dict__.items() if name not in {"_model", "_workers"}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,13 +320,19 @@ def embed_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
 
 
 def _rows(
-    cells: Iterable[object], model: ClipModel, settings: Settings, report: Report, progress: bool | OnProgress | None
+    cells: Iterable[object],
+    model: ClipModel,
+    settings: Settings,
+    report: Report,
+    progress: bool | OnProgress | None,
+    *,
+    kept: KeptWorkers | None = None,
 ) -> Generator[Row, None, None]:
     """Take cells to their rows; the report ends with them."""
     n_rows = len(cells) if isinstance(cells, Sized) else None
     with (
         telling_progress(progress, n_rows) as on_progress,
-        closing(embed_cells(cells, model, settings, report, on_progress)) as rows,
+        closing(embed_cells(cells, model, settings, report, on_progress, kept=kept)) as rows,
     ):
         yield from rows
     report.end()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from pixvec.batcher import Batcher
 from pixvec.cache import RowCache
 from pixvec.errors import FetchError, ImageError, RowError
 from pixvec.fetch import Fetched, Fetcher, Place, is_data_url, read_data_url, redacted
-from pixvec.isolation import CropMaker
+from pixvec.isolation import CropMaker, KeptWorkers
 from pixvec.loop_thread import LoopThread
 from pixvec.model import ClipModel
 from pixvec.preprocess import min_side
@@ -31,7 +30,7 @@ from pixvec.provenance import made_with
 from pixvec.report import OnProgress, Report
 from pixvec.settings import Settings, resolve_decode
 from pixvec.single_flight import SingleFlight
-from pixvec.threads import Threads
+from pixvec.threads import Threads, n_cores
 from pixvec.values import ImageFacts, Row, Vector
 from pixvec.window import WAITING_ROWS, UnderWay, Window, stage_of
 
@@ -48,9 +47,12 @@ def embed_cells(
     on_progress: OnProgress | None = None,
     *,
     keep_going: bool = False,
+    kept: KeptWorkers | None = None,
 ) -> Generator[Row, None, None]:
     """Take every cell to its row, and hand the rows out in the order of the cells; else as `embed_unordered`."""
-    with closing(embed_unordered(cells, model, settings, report, on_progress, keep_going=keep_going)) as decided:
+    with closing(
+        embed_unordered(cells, model, settings, report, on_progress, keep_going=keep_going, kept=kept)
+    ) as decided:
         yield from in_order(decided)
 
 
@@ -74,6 +76,7 @@ def embed_unordered(
     *,
     keep_going: bool = False,
     is_full: Callable[[], bool] = lambda: False,
+    kept: KeptWorkers | None = None,
 ) -> Generator[tuple[int, Row], None, None]:
     """Take every cell to its row, and hand the rows out as they are decided, each with its cell's number from 0.
 
@@ -94,13 +97,15 @@ def embed_unordered(
         Make a bug of ours its row's reason, ``internal_error``, and go on.
     is_full
         Tells that the caller has no room for more cells until a row under way is decided.
+    kept
+        Decode workers that outlive the call, of the same model and settings; None ends them with it.
 
     Raises
     ------
     Exception
         A bug of ours, in its turn: after all rows before it; with a note that names the row, its cell and the stage.
     """
-    with LoopThread(_Road(model, settings, report, keep_going=keep_going).open()) as loop:
+    with LoopThread(_Road(model, settings, report, keep_going=keep_going, kept=kept).open()) as loop:
         window = Window(partial(on_progress, report) if on_progress else None)
         for number, cell in enumerate(cells):
             n_bytes = len(cell) if isinstance(cell, bytes | str) else 0
@@ -119,15 +124,17 @@ def embed_unordered(
 class _Road:
     """The road of one cell, and what the cells of a call share on it."""
 
-    def __init__(self, model: ClipModel, settings: Settings, report: Report, *, keep_going: bool) -> None:
+    def __init__(
+        self, model: ClipModel, settings: Settings, report: Report, *, keep_going: bool, kept: KeptWorkers | None
+    ) -> None:
         processor = model.checkpoint.processor
         is_scaled = resolve_decode(settings, model.precision) == "scaled"
         self._report = report
         self._keep_going = keep_going
         self._fetcher = Fetcher(settings)
-        self._crops = CropMaker(settings, processor, min_side=min_side(processor) if is_scaled else None)
+        self._crops = CropMaker(settings, processor, min_side=min_side(processor) if is_scaled else None, kept=kept)
         self._batcher = Batcher(model, settings.batch_size)
-        self._threads = Threads(_n_cores(), "decode")
+        self._threads = Threads(n_cores(), "decode")
         # One body more than threads, so that no thread waits for work; this also bounds the crops that wait.
         self._decode_slots = asyncio.Semaphore(self._threads.n + 1)
         self._read_data_url = partial(read_data_url, max_bytes=settings.max_bytes) if settings.data_urls else None
@@ -263,11 +270,6 @@ class _Decided:
     async def row(self, final_url: str | None = None) -> Row:
         image = self.decided.image
         return replace(self.decided, image=image and replace(image, final_url=final_url))
-
-
-def _n_cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _redacted(cell: object) -> str:

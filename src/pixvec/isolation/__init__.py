@@ -20,11 +20,11 @@ from pixvec.decode import DecodeOptions, Header, decoded_formats
 from pixvec.decode_worker import pack_plan
 from pixvec.errors import ImageError, UsageError
 from pixvec.isolation.budget import PixelBudget
-from pixvec.isolation.pool import Workers
+from pixvec.isolation.pool import KeptWorkers, Workers
 from pixvec.isolation.worker import WORKER, Worker, WorkerLostError, WorkerStartError
 from pixvec.values import Crop, ImageFacts
 
-__all__ = ["CropMaker"]
+__all__ = ["CropMaker", "KeptWorkers"]
 
 _LOGGER = logging.getLogger("pixvec")
 
@@ -40,6 +40,8 @@ class CropMaker:
         What a crop is; its `output_size` is known.
     min_side
         As of `decode.Picture`.
+    kept
+        Workers of earlier makers with the same options, to begin with; those that are idle at the end go there.
     program
         The interpreter's arguments that start a worker.
     """
@@ -50,6 +52,7 @@ class CropMaker:
         processor: ProcessorConfig,
         *,
         min_side: int | None = None,
+        kept: KeptWorkers | None = None,
         program: tuple[str, ...] = WORKER,
     ) -> None:
         height, width = processor.output_size or (0, 0)
@@ -66,7 +69,7 @@ class CropMaker:
             resample=processor.resample,
             center_crop=processor.center_crop,
         )
-        self._here, self._workers = _Here(self._plan), Workers(self._start_worker)
+        self._here, self._workers = _Here(self._plan), Workers(self._start_worker, kept)
         self._croppers: _Croppers = self._here if options.isolate == "never" else self._workers
 
     def start(self) -> None:
@@ -114,7 +117,7 @@ class CropMaker:
         return np.frombuffer(pixels, np.uint8).reshape(self._shape), facts  # (S, S, 3)
 
     def close(self) -> None:
-        """End the workers; pictures that are being decoded are given up."""
+        """End the workers that are not kept; pictures that are being decoded are given up."""
         self._workers.close()
 
     def _twice_at_most(self, body: bytes) -> tuple[Header, bytes]:

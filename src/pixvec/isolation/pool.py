@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from pixvec.isolation.worker import Worker, WorkerLostError, WorkerStartError
@@ -17,6 +19,49 @@ class WorkersClosedError(Exception):
     """The workers were asked for after their end."""
 
 
+class KeptWorkers:
+    """Workers that wait for the next call; they end at `close`, when nobody holds this any more, and at the exit.
+
+    It has no lock that could be held while the process is forked. The child may use it: it finds workers that are not
+    its own children, takes them for ended, and lets go of them.
+
+    Parameters
+    ----------
+    n_max
+        How many wait at most.
+    """
+
+    def __init__(self, n_max: int) -> None:
+        self._n_max = n_max
+        self._workers: deque[Worker] = deque()
+        self._end = weakref.finalize(self, _close_all, self._workers)
+
+    def put(self, worker: Worker) -> None:
+        """Let an idle worker wait."""
+        if len(self._workers) >= self._n_max:
+            worker.close()
+            return
+        self._workers.append(worker)
+        if not self._end.alive:
+            _close_all(self._workers)
+
+    def take(self) -> Worker | None:
+        """Return the one that came last, if there is one; it may have ended meanwhile."""
+        with suppress(IndexError):
+            return self._workers.pop()
+        return None
+
+    def close(self) -> None:
+        """End the workers, and from now on each that comes."""
+        self._end()
+
+
+def _close_all(workers: deque[Worker]) -> None:
+    with suppress(IndexError):
+        while True:
+            workers.pop().close()
+
+
 class Workers:
     """Lends workers to threads, each to one at a time; the one that came back last goes first, so that few are started.
 
@@ -24,10 +69,13 @@ class Workers:
     ----------
     start
         Starts one more.
+    kept
+        Workers of earlier calls, and where idle ones go at the end; None ends them.
     """
 
-    def __init__(self, start: Callable[[], Worker]) -> None:
+    def __init__(self, start: Callable[[], Worker], kept: KeptWorkers | None = None) -> None:
         self._start = start
+        self._kept = kept
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._all: set[Worker] = set()
@@ -58,13 +106,18 @@ class Workers:
             self._take_back(worker)
 
     def close(self) -> None:
-        """End all workers, whatever they are doing; the threads that wait for them find them lost."""
+        """End all workers, whatever they are doing, or keep those that do nothing; who waits for one finds it lost."""
         with self._lock:
             self._is_closed = True
-            for worker in self._all:
+            for worker in self._all.difference(self._idle):
                 worker.kill()
             while self._idle:
-                self._drop(self._idle.pop())
+                worker = self._idle.pop()
+                self._all.discard(worker)
+                if self._kept:
+                    self._kept.put(worker)
+                else:
+                    worker.close()
 
     def _take_ready(self) -> Worker:
         n_tries = 0
@@ -88,14 +141,18 @@ class Workers:
     def _take(self) -> Worker:
         with self._lock:
             self._refuse_if_closed()
-            while self._idle:
-                worker = self._idle.pop()
+            while worker := self._take_idle():
                 if worker.is_alive:
-                    return worker
+                    break
                 self._drop(worker)
-            worker = self._start()
+            worker = worker or self._start()
             self._all.add(worker)
             return worker
+
+    def _take_idle(self) -> Worker | None:
+        if self._idle:
+            return self._idle.pop()
+        return self._kept.take() if self._kept else None
 
     def _take_back(self, worker: Worker) -> None:
         with self._lock:
