@@ -191,6 +191,24 @@ def test_case_41_what_is_no_http(server: ImageServer, outcome: Outcome, answer: 
     assert outcome(server.add_raw("/", [answer], end="silence"), timeout_s=2.0) == "bad_response"
 
 
+BROKEN_BODIES = {
+    "no length": b"zzz\r\nabc\r\n0\r\n\r\n",
+    "a length past counting": b"fffffffffffffffff\r\nabc",
+    "a chunk longer than it says": b"1\r\nabc\r\n",
+    "trailers without a colon": b"0\r\ntrailer\r\n\r\n",
+    "too many trailers": b"0\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+    "a trailer too long": b"0\r\nX: " + b"y" * 100_000,
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN_BODIES.values(), ids=BROKEN_BODIES)
+def test_case_41_a_body_that_breaks_after_its_head_is_no_http(
+    server: ImageServer, outcome: Outcome, broken: bytes
+) -> None:
+    pieces = [CHUNKED, b"3\r\nabc\r\n", broken]
+    assert outcome(server.add_raw("/", pieces, pause_s=0.05, end="silence"), timeout_s=5.0) == "bad_response"
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "code"),
     [

@@ -15,6 +15,7 @@ import aiohttp
 from pixvec.errors import FetchError
 from pixvec.fetch.address import AddressBlockedError
 from pixvec.fetch.dns import UNKNOWN_NAME
+from pixvec.fetch.pool import BrokenBodyError
 
 _TABLE: Final[tuple[tuple[type[Exception], str, str], ...]] = (
     # The first that fits counts: classes stand before their bases.
@@ -27,6 +28,7 @@ _TABLE: Final[tuple[tuple[type[Exception], str, str], ...]] = (
     (TimeoutError, "timeout", "no complete answer in time"),
     (aiohttp.ClientProxyConnectionError, "connect_error", "the proxy could not be reached"),
     (aiohttp.ClientHttpProxyError, "connect_error", "the proxy would not connect to the server"),
+    (BrokenBodyError, "bad_response", "what the server sent is no valid HTTP"),
     (aiohttp.ClientPayloadError, "truncated_body", "the body ended before it was complete"),
     (aiohttp.ClientResponseError, "bad_response", "what the server sent is no valid HTTP"),
     (aiohttp.InvalidURL, "invalid_url", "the HTTP client cannot send it"),

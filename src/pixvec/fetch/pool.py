@@ -1,16 +1,20 @@
-"""aiohttp's pool of connections, with two rules more. It must not know what is fetched.
+"""aiohttp's pool of connections, with three rules more. It must not know what is fetched.
 
-Idle connections count: together with those in use there are never more than `connections`. And a connection on which
-bytes came that nobody had asked for is not used again, because they would be read as the answer to the next request.
+Idle connections count: together with those in use there are never more than `connections`. A connection on which bytes
+came that nobody had asked for is not used again, because they would be read as the answer to the next request. And who
+reads a body whose framing breaks is told at once: aiohttp 3.14 closes the connection, and lets them wait.
 """
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
 import aiohttp
 from aiohttp import ClientHandlerType
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 
@@ -29,6 +33,7 @@ class ConnectionPool(aiohttp.TCPConnector):
     def __init__(self, *, connections: int, **options: Any) -> None:
         # Callers wait for a turn before their clock starts: a wait inside aiohttp would run on it.
         super().__init__(limit=0, **options)
+        self._factory = partial(_Protocol, loop=asyncio.get_running_loop())
         self._max_open = connections
         self._kept: WeakSet[aiohttp.ClientRequest] = WeakSet()
 
@@ -73,6 +78,21 @@ class ConnectionPool(aiohttp.TCPConnector):
         protocol.close()
         if not idle:
             del self._conns[key]
+
+
+class _Protocol(ResponseHandler):
+    """Reads what comes over one connection."""
+
+    def data_received(self, data: bytes) -> None:
+        """Tell who reads the body when its bytes make no sense; else as aiohttp does."""
+        super().data_received(data)
+        body = self._payload
+        if self.exception() and body and not body.is_eof() and not body.exception():
+            body.set_exception(BrokenBodyError())
+
+
+class BrokenBodyError(aiohttp.ClientPayloadError):
+    """The chunks of a body, or what follows the last one, are no valid HTTP."""
 
 
 class _ConnectionLostError(aiohttp.ClientConnectionError):
