@@ -9,7 +9,7 @@ import pytest
 from PIL import GifImagePlugin, JpegImagePlugin, WebPImagePlugin
 
 from pixvec.errors import ImageError
-from pixvec.precheck import _exif_lengths, check_exif, first_frame_end, webp_size
+from pixvec.precheck import _exif_lengths, check_chunks, check_exif, first_frame_end, webp_size
 from pixvec.testing.images import animation_bytes, image_bytes
 
 JPEG = image_bytes(size=(8, 8))
@@ -138,3 +138,32 @@ def test_the_size_of_a_webp_is_read_as_by_pillow(body: bytes) -> None:
 )
 def test_a_webp_of_no_sense_has_no_size(body: bytes) -> None:
     assert webp_size(body) == (0, 0)
+
+
+def chunks(name: bytes, n_chunks: int) -> bytes:
+    return (struct.pack(">I", 0) + name + bytes(4)) * n_chunks
+
+
+PNG = image_bytes("PNG", size=(8, 8))
+PNG_HEADER_END = 33
+
+
+@pytest.mark.parametrize("name", [b"IDAT", b"tEXt", b"fcTL", b"abCd", bytes(4)])
+def test_a_png_in_too_many_chunks_is_refused(name: bytes) -> None:
+    with pytest.raises(ImageError, match=r"^corrupt_image: a PNG in more than 65,536 chunks"):
+        check_chunks(PNG[:PNG_HEADER_END] + chunks(name, 65_536) + PNG[PNG_HEADER_END:])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        PNG,
+        PNG[:PNG_HEADER_END] + chunks(b"IDAT", 65_000) + PNG[PNG_HEADER_END:],
+        PNG + bytes(1 << 20),
+        PNG[:50],
+        b"",
+    ],
+    ids=["plain", "many", "bytes-behind", "truncated", "nothing"],
+)
+def test_other_pngs_are_left_to_the_decoder(body: bytes) -> None:
+    check_chunks(body)

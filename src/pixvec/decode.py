@@ -30,7 +30,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from pixvec.errors import ImageError, MissingExtraError, UsageError
 from pixvec.jpeg_scans import check_scans, is_cut_short
 from pixvec.options import Options, limit, option
-from pixvec.precheck import check_exif, first_frame_end, webp_size
+from pixvec.precheck import check_chunks, check_exif, first_frame_end, webp_size
 from pixvec.sniff import drop_stray_bytes, sniff
 from pixvec.visual import as_seen, as_transformers, orientation, turn_upright
 
@@ -252,6 +252,8 @@ def _open(kind: str, body: bytes, *, max_pixels: int) -> ImageFile:
         _check_size(*first_frame_end(body), max_pixels)
     if kind == "JPEG":
         check_exif(body)
+    if kind == "PNG":
+        check_chunks(body)
     if kind == "WEBP":
         _check_size(*webp_size(body), max_pixels)
     image = _class_of(kind)(_UntruncatedBytes(body))

@@ -1,7 +1,7 @@
 """What must be known of a file before Pillow opens it, because opening alone could cost seconds or gigabytes.
 
-In: the bytes of a GIF, a JPEG or a WebP. Out: a fact or an error. It must not know more of a file than what stands
-before its pixels. It goes through that as Pillow 13.0 does (``GifImagePlugin.py``: ``_seek``; ``JpegImagePlugin.py``:
+In: the bytes of a file in a format that has such traps. Out: a fact or an error. It must not know more of a file than
+its outline. It goes through that as Pillow 13.0 does (``GifImagePlugin.py``: ``_seek``; ``JpegImagePlugin.py``:
 ``_open``; ``WebPImagePlugin.py``: ``_get_size``): a file that the two read differently could pass unseen.
 """
 
@@ -24,6 +24,10 @@ _APP1: Final = b"\xff\xe1"
 _MAX_JPEG_STEPS: Final = 1 << 16
 _MAX_EXIF_SEGMENTS: Final = 64
 _MAX_EXIF_BYTES: Final = 1 << 20
+
+_PNG_SIGNATURE_BYTES: Final = 8
+_MAX_PNG_CHUNKS: Final = 1 << 16
+"""libpng writes pixels in chunks of 8 KiB; the largest body would hold 4,096 of them."""
 
 
 def first_frame_end(body: bytes) -> tuple[int, int]:
@@ -97,6 +101,22 @@ def _exif_lengths(body: bytes) -> list[int]:
                 lengths.append(length)
             at += length
     raise ImageError("corrupt_image", f"a JPEG with no picture behind {n_steps:,} segments and stray bytes")
+
+
+def check_chunks(body: bytes) -> None:
+    """Refuse a PNG in so many chunks that Pillow, which takes them singly, would need seconds.
+
+    Raises
+    ------
+    ImageError
+        There are more than `_MAX_PNG_CHUNKS` before the end, whatever they hold.
+    """
+    at = _PNG_SIGNATURE_BYTES
+    for _ in range(_MAX_PNG_CHUNKS):
+        if body[at + 4 : at + 8] in {b"IEND", b""}:
+            return
+        at += 12 + int.from_bytes(body[at : at + 4])
+    raise ImageError("corrupt_image", f"a PNG in more than {_MAX_PNG_CHUNKS:,} chunks")
 
 
 def webp_size(body: bytes) -> tuple[int, int]:

@@ -224,10 +224,17 @@ def test_case_29_ports_of_other_protocols(outcome: Outcome, port: int) -> None:
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"])
 def test_case_30_a_proxy_in_the_environment_is_ignored(
-    server: ImageServer, canary: ImageServer, outcome: Outcome, monkeypatch: pytest.MonkeyPatch, name: str
+    server: ImageServer,
+    https_server: ImageServer,
+    canary: ImageServer,
+    outcome: Outcome,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
     monkeypatch.setenv(name, canary.url(""))
-    assert outcome(server.add("/", body=b"ok")) == "ok"
+    for asked in (server, https_server):
+        url = asked.add("/", body=b"ok")
+        assert outcome(url, allow_address=(asked.address, canary.address)) == "ok"
 
 
 def test_case_33_an_address_that_is_allowed_opens_alone(

@@ -63,6 +63,13 @@ def tiff_crops() -> Iterator[CropMaker]:
 
 
 @pytest.fixture(scope="module")
+def hurried_crops() -> Iterator[CropMaker]:
+    """Workers with a second of processor time and 512 MiB: a picture that takes more is a crash."""
+    with crop_maker(max_decode_bytes=512 << 20, max_decode_cpu_s=1.0) as crops:
+        yield crops
+
+
+@pytest.fixture(scope="module")
 def poor_crops() -> Iterator[CropMaker]:
     """Workers with little memory: what makes room for many pixels does not come back from it."""
     with crop_maker(max_decode_bytes=400 << 20) as crops:
@@ -177,12 +184,46 @@ def test_case_55_between_pillows_limits_ours_decides(crops: CropMaker) -> None:
         png_with(chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(bytes(100 << 20)))),
         png_with(chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(100 << 20)))),
         png_with(chunk(b"eXIf", b"MM\0*" + b"\xff" * 1000)),
+        png_with(chunk(b"eXIf", b"MM\0*\0\0\0\x08\0\1\x87\x69\0\4\0\0\0\1\0\0\0\x08\0\0\0\x08")),
+        png_with(chunk(b"iTXt", b"a\0\0\0\0\0" + bytes(20 << 20))),
+        png_with(chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + b"<tiff:Orientation>" * 100_000)),
         png_with(*[chunk(b"tEXt", b"a\0b")] * 100_000),
+        png_with(*[chunk(b"abCd")] * 1_000_000),
+        image_bytes("PNG")[:-12] + chunk(b"IDAT") * 1_000_000 + chunk(b"IEND"),
+        png_with(*[chunk(b"fcTL", bytes(26))] * 100_000),
+        image_bytes("PNG") + bytes(30 << 20),
     ],
-    ids=["many-texts", "large-text", "large-international-text", "large-profile", "exif", "100000-texts"],
+    ids=[
+        *("many-texts", "large-text", "large-international-text", "large-profile", "exif", "exif-ring", "20-mb-text"),
+        *("orientations", "100000-texts", "million-unknown", "million-idats", "100000-frames", "30-mb-behind"),
+    ],
 )
-def test_case_56_bombs_beside_the_pixels_do_not_go_off(body: bytes, poor_crops: CropMaker) -> None:
-    assert outcome(poor_crops, body) in {"ok", "corrupt_image"}
+def test_case_56_bombs_beside_the_pixels_do_not_go_off(body: bytes, hurried_crops: CropMaker) -> None:
+    assert outcome(hurried_crops, body) in {"ok", "corrupt_image"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        jpeg_with(*[segment(0xDB, bytes(range(65)))] * 65_535),
+        jpeg_with(*[segment(0xE2, b"ICC_PROFILE\0" + bytes((n + 1, 150)) + bytes(65_000)) for n in range(150)]),
+        jpeg_with(*[segment(0xED, b"Photoshop 3.0\0" + b"8BIM\4\4" + bytes(6))] * 10_000),
+        jpeg_with(segment(0xE1, b"Exif\0\0MM\0*\0\0\0\x08\0\1\x87\x69\0\4\0\0\0\1\0\0\0\x08\0\0\0\x08")),
+        jpeg_with() + bytes(30 << 20),
+        jpeg_with()[:-2] + b"\xff\xd0" * (10 << 20) + b"\xff\xd9",
+        jpeg_with()[:2] + b"\xff" * (30 << 20) + jpeg_with()[2:],
+        image_bytes("GIF")[:-1] + b"!\xfe" + (b"\xff" + bytes(255)) * 100_000 + b"\0;",
+        gif_claiming((16, 16), frame=(16, 16))[:-4] + (b"\xff" + b"\0\2" * 127 + b"\0") * 80_000 + b"\0;",
+        image_bytes("WEBP") + bytes(30 << 20),
+        image_bytes("AVIF") + bytes(30 << 20),
+    ],
+    ids=[
+        *("65535-tables", "icc-of-10-mb", "10000-photoshop", "exif-ring", "30-mb-behind", "restarts", "stray-255"),
+        *("gif-comment", "gif-clear-codes", "webp-behind", "avif-behind"),
+    ],
+)
+def test_case_56_nor_do_those_of_other_formats(body: bytes, hurried_crops: CropMaker) -> None:
+    assert outcome(hurried_crops, body) in {"ok", "corrupt_image"}
 
 
 def gif_of(n_frames: int) -> bytes:

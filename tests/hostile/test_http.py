@@ -41,8 +41,18 @@ def test_case_34_dripping(server: ImageServer, outcome: Outcome, pieces: Iterabl
     assert outcome(server.add_raw("/", pieces, pause_s=0.1), timeout_s=0.5) == "timeout"
 
 
-def test_case_35_an_endless_body(server: ImageServer, outcome: Outcome) -> None:
-    assert outcome(server.add_raw("/", chain([CHUNKED], repeat(CHUNK))), max_bytes=MIB) == "too_many_bytes"
+def test_case_35_an_endless_body_is_read_to_the_limit_and_no_further(server: ImageServer, outcome: Outcome) -> None:
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        yield CHUNKED
+        while True:
+            sent += len(CHUNK)
+            yield CHUNK
+
+    assert outcome(server.add_raw("/", endless()), max_bytes=MIB) == "too_many_bytes"
+    assert sent < 16 * MIB  # what the sockets' buffers hold, too
 
 
 @pytest.mark.parametrize(
@@ -248,7 +258,7 @@ def test_case_31_pictures_that_lead_elsewhere(server: ImageServer, canary: Image
     assert codes(urls) == ["unsupported_format"] * 3
 
 
-def test_case_38_42_and_43_bytes_decide_what_an_answer_is(server: ImageServer, codes: Codes) -> None:
+def test_case_38_42_43_and_69_bytes_decide_what_an_answer_is(server: ImageServer, codes: Codes) -> None:
     picture = image_bytes("JPEG")
     answers = {
         server.add("/login", body=b"<!doctype html><title>Log in</title>", content_type="text/html"): "not_an_image",
@@ -258,6 +268,9 @@ def test_case_38_42_and_43_bytes_decide_what_an_answer_is(server: ImageServer, c
         server.add("/jpeg-as-html", body=picture, content_type="text/html"): "ok",
         server.add("/jpeg-as-bytes", body=picture, content_type="application/octet-stream"): "ok",
         server.add_raw("/jpeg-as-nothing", [OK, b"\r\n", picture]): "ok",
+        server.add("/png.jpg", body=image_bytes("PNG"), content_type="image/jpeg"): "ok",  # case 69
+        server.add("/eps.png", body=image_bytes("EPS"), content_type="image/png"): "unsupported_format",
+        server.add("/webp.svg", body=image_bytes("WEBP"), content_type="image/svg+xml"): "ok",
         server.add_raw("/cut-off", [OK, b"\r\n", picture[: len(picture) // 2]]): "corrupt_image",  # case 38
     }
     assert dict(zip(answers, codes(list(answers)), strict=True)) == answers

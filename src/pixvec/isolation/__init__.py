@@ -137,8 +137,9 @@ class CropMaker:
 
     def _once(self, body: bytes) -> tuple[Header, bytes]:
         with self._croppers.lend() as cropper:
-            header = cropper.open(body)
-            with self._budget.hold(header.n_pixels):
+            with self._budget.hold(len(body)):  # text and profiles beside the pixels take up to 5 bytes for each
+                header = cropper.open(body)
+            with self._budget.hold(header.n_pixels + len(body)):
                 return header, cropper.crop()
 
     def _start_worker(self) -> Worker:
