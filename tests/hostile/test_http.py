@@ -201,6 +201,39 @@ def test_case_41_what_is_no_http(server: ImageServer, outcome: Outcome, answer: 
     assert outcome(server.add_raw("/", [answer], end="silence"), timeout_s=2.0) == "bad_response"
 
 
+WHOLE = OK + b"Content-Length: 2\r\n\r\nok"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+FOUND = b"HTTP/1.1 302 Found\r\nLocation: /ok\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "code"),
+    [
+        pytest.param([CONTINUE * 5_000, WHOLE], "ok", id="100 five thousand times"),
+        pytest.param(repeat(CONTINUE * 1_000), "timeout", id="100 for ever"),
+        pytest.param([CHUNKED, b"2;x=" + b"y" * MIB + b"\r\nok\r\n0\r\n\r\n"], "ok", id="chunk extension of 1 MiB"),
+        pytest.param(chain([CHUNKED, b"2;x="], repeat(bytes(65_536))), "bad_response", id="chunk extension of NULs"),
+        pytest.param([CHUNKED, b"0" * 100_000 + b"2\r\nok\r\n0\r\n\r\n"], "ok", id="chunk length of many zeros"),
+        pytest.param(chain([CHUNKED], repeat(b"1\r\na\r\n" * 5_000)), "timeout", id="chunks of a byte for ever"),
+        pytest.param([CHUNKED, b"2\r\nok\r\n0\r\nX-Robots-Tag: noai\r\n\r\n"], "ok", id="trailer"),
+        pytest.param([OK, b"Set-Cookie: a=b\r\n" * 10_000, b"\r\nok"], "bad_response", id="10,000 cookies"),
+        pytest.param([FOUND[:-2] + b"a" * MIB + b"\r\n\r\n"], "bad_response", id="Location of 1 MiB"),
+        pytest.param(chain([FOUND + b"\r\n"], repeat(bytes(65_536))), "ok", id="redirect with an endless body"),
+        pytest.param([b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\nok"], "ok", id="kept alive without length"),
+        pytest.param([WHOLE, WHOLE], "ok", id="two answers"),
+        pytest.param(
+            [OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok"], "bad_response", id="two framings"
+        ),
+        pytest.param(repeat(b"\r\n" * 10_000), "timeout", id="line breaks for ever"),
+    ],
+)
+def test_case_41_answers_that_stretch_http(
+    server: ImageServer, outcome: Outcome, pieces: Iterable[bytes], code: str
+) -> None:
+    server.add("/ok", body=b"ok")
+    assert outcome(server.add_raw("/", pieces), timeout_s=1.5) == code
+
+
 BROKEN_BODIES = {
     "no length": b"zzz\r\nabc\r\n0\r\n\r\n",
     "a length past counting": b"fffffffffffffffff\r\nabc",

@@ -21,11 +21,12 @@ MAX_BYTES = 1_000_000_000
 
 # In a process of its own, which holds nothing of the servers'.
 PROGRAM = """
-import json, os, resource, sys, threading
+import gc, json, os, resource, sys, threading
 import pixvec
 from pixvec.testing.images import image_bytes
 
 def held():
+    gc.collect()  # errors hold rings, and those the model's file
     threads = sorted(thread.name for thread in threading.enumerate())
     children = open(f"/proc/self/task/{os.getpid()}/children").read().split()
     return threads, children, len(os.listdir("/proc/self/fd"))
@@ -34,9 +35,10 @@ options, cells = json.load(sys.stdin)
 options["allow_address"] = tuple(options["allow_address"])
 with pixvec.Embedder(**options) as embedder:
     embedder.embed([image_bytes()])
-    before = held()
+before = held()
+with embedder:
     errors = embedder.embed(cells).errors
-    after = held()
+after = held()
 # Not getrusage's own peak, which begins with that of the process that started this one.
 (own,) = [int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM:")]
 peaks = [own << 10, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10]

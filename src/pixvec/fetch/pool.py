@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from weakref import WeakSet
 
 import aiohttp
@@ -33,7 +33,7 @@ class ConnectionPool(aiohttp.TCPConnector):
     def __init__(self, *, connections: int, **options: Any) -> None:
         # Callers wait for a turn before their clock starts: a wait inside aiohttp would run on it.
         super().__init__(limit=0, **options)
-        self._factory = partial(_Protocol, loop=asyncio.get_running_loop())
+        self._factory = cast("partial[ResponseHandler]", partial(_Protocol, loop=asyncio.get_running_loop()))
         self._max_open = connections
         self._kept: WeakSet[aiohttp.ClientRequest] = WeakSet()
 
