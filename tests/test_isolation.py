@@ -311,6 +311,15 @@ def test_pictures_in_flight_share_a_budget(n_pixels: int, waits: bool) -> None:
     assert bool(not_done) is waits
 
 
+def test_a_files_bytes_count_in_the_budget_beside_its_pixels() -> None:
+    with crop_maker(max_pixels_in_flight=64 * 48 + 1) as crops, ThreadPoolExecutor(1) as threads:
+        with crops._budget.hold(1):
+            making = threads.submit(crop_of, crops, PICTURE)
+            _, not_done = wait([making], timeout=0.5)
+        assert making.result(30).shape == (16, 16, 3)
+    assert not_done
+
+
 def test_a_picture_over_the_budget_is_decoded_alone_and_a_failed_one_gives_its_pixels_back() -> None:
     body = image_bytes("PNG", size=(64, 48))
     with crop_maker(max_pixels_in_flight=1) as crops:

@@ -49,7 +49,8 @@ class DecodeOptions(Options):
     max_pixels
         Of one picture.
     max_pixels_in_flight
-        Of all pictures that are being decoded. A pixel counts once for each 5 bytes that its format's decoder takes.
+        Of all pictures that are being decoded. A pixel counts once for each 5 bytes that its format's decoder takes,
+        and so does each byte of the file, for what stands in it beside the pixels.
     max_decode_cpu_s, max_decode_s
         Processor time and time by the clock for one picture, where workers decode.
     max_decode_bytes
