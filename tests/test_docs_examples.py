@@ -20,9 +20,10 @@ REACHING = {"embed", "search", "run"}
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: ImageServer) -> Path:
-    """A table of photos, one of them gone, where the examples look for it."""
+    """A table of photos, one of them gone, and one of texts, where the examples look for them."""
     urls = [*(server.add(f"/{seed}.jpg", body=image_bytes(seed=seed)) for seed in range(6)), server.url("/gone.jpg")]
     pd.DataFrame({"id": range(len(urls)), "image_url": urls}).to_csv(tmp_path / "photos.csv", index=False)
+    pd.DataFrame({"caption": ["a red bicycle", None, "a cat"]}).to_csv(tmp_path / "texts.csv", index=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -40,7 +41,7 @@ def run_code(code: str, server: ImageServer) -> None:
 
 @pytest.mark.filterwarnings("ignore::pixvec.PixvecWarning")
 @pytest.mark.parametrize(
-    "page", ["tutorial.md", "format.md", "index.md", "cache.md", "search.md", "links.md", "runs.md"]
+    "page", ["tutorial.md", "format.md", "index.md", "cache.md", "search.md", "links.md", "runs.md", "texts.md"]
 )
 def test_the_examples_of_a_page_run(page: str, photos: Path, server: ImageServer) -> None:
     if page == "format.md":

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pixvec.api import embed_file as embed_file
     from pixvec.api import embed_images as embed_images
     from pixvec.api import embed_table as embed_table
+    from pixvec.api import embed_texts as embed_texts
     from pixvec.duplicates import dedupe as dedupe
     from pixvec.errors import MissingExtraError as MissingExtraError
     from pixvec.errors import ModelError as ModelError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 # Names are loaded when first asked for, so that the import costs nothing: the engine alone takes a tenth of a second.
 _HOMES = {
-    "pixvec.api": ("Embedder", "Embeddings", "embed_file", "embed_images", "embed_table"),
+    "pixvec.api": ("Embedder", "Embeddings", "embed_file", "embed_images", "embed_table", "embed_texts"),
     "pixvec.duplicates": ("dedupe",),
     "pixvec.errors": (
         *("MissingExtraError", "ModelError", "PixvecError", "PixvecWarning", "RowError", "RunError", "UsageError"),

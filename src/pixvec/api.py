@@ -6,26 +6,26 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, Self, cast, overload
+from functools import cached_property, partial
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, Self, TypeAlias, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixvec.columns import image_cell, open_column
 from pixvec.errors import PixvecWarning, RowError, UsageError
-from pixvec.fetch import looks_like_url
 from pixvec.isolation import KeptWorkers
-from pixvec.model import ClipModel
-from pixvec.options import limit, takes_options
+from pixvec.model import ClipModel, ModelOptions
+from pixvec.options import Options, limit, takes_options
 from pixvec.pipeline import embed_cells
 from pixvec.progress import telling_progress
-from pixvec.provenance import provenance
+from pixvec.provenance import provenance, text_provenance
 from pixvec.report import OnProgress, Report, most_common
 from pixvec.result_columns import replaced_columns, result_schema, result_table
 from pixvec.run import FileOptions, StrPath, TableOptions, run_file
 from pixvec.settings import Settings
-from pixvec.table import find_url_column, open_frame
+from pixvec.table import open_frame
+from pixvec.texts import embed_text_cells
 from pixvec.threads import n_cores
 from pixvec.values import ImageFacts, Row, Vector, Vectors
 
@@ -34,7 +34,7 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """What a column of N images came to, row by row.
+    """What a column of N images or texts came to, row by row.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Embeddings:
     errors, details
         For each row its code and its sentence; None where there is a vector.
     images
-        For each row what was embedded; None where no picture was decoded.
+        For each row what picture was embedded; None where none was decoded, as of texts.
     report
         The counts of the call.
     """
@@ -104,23 +104,31 @@ class Embedder(Settings):
             True for a bar, False for none, None for a bar where a person watches; or a function, called with the
             report about five times a second.
         """
-        column = open_column(list(images) if isinstance(images, Iterator) else images)
-        report = Report()
         try:
-            rows = list(_rows(column, self._model, self, report, progress, kept=self._workers))
+            return self._embed(partial(embed_cells, kept=self._workers), images, "images", progress)
         except BaseException:
             self._end_workers()
             raise
-        return Embeddings(
-            vectors=_vectors(rows, self.dim),
-            errors=[row.error for row in rows],
-            details=[row.detail for row in rows],
-            images=[row.image for row in rows],
-            report=report,
-        )
+
+    def embed_texts(self, texts: object, *, progress: bool | OnProgress | None = None) -> Embeddings:
+        """Embed a column of texts into the space of the images.
+
+        Parameters
+        ----------
+        texts
+            The column, N cells, of any family that `pixvec.embed_texts` takes; an iterator is read to its end.
+        progress
+            As in `embed`.
+
+        Raises
+        ------
+        ModelError
+            When the model has no text tower or no tokenizer.
+        """
+        return self._embed(embed_text_cells, texts, "texts", progress)
 
     def embed_text(self, texts: str | list[str]) -> Vectors:
-        """Embed texts into the space of the images: (N, D) float32. Long texts are cut at the model's length.
+        """Embed queries, texts at hand: (N, D) float32. Long texts are cut at the model's length.
 
         Raises
         ------
@@ -135,8 +143,20 @@ class Embedder(Settings):
                 raise UsageError(f"embed_text takes texts, not {type(text).__name__}")
         return self._model.embed_texts(listed)
 
+    def _embed(self, road: _Road, column: object, what: str, progress: bool | OnProgress | None) -> Embeddings:
+        cells = open_column(list(column) if isinstance(column, Iterator) else column, what=what)
+        report = Report()
+        rows = list(_rows(road, cells, self._model, self, report, progress=progress))
+        return Embeddings(
+            vectors=_vectors(rows, self.dim),
+            errors=[row.error for row in rows],
+            details=[row.detail for row in rows],
+            images=[row.image for row in rows],
+            report=report,
+        )
+
     def provenance(self) -> dict[str, Any]:
-        """State what the vectors are made with, in JSON's types."""
+        """State what the vectors of images are made with, in JSON's types."""
         return provenance(self._model, self)
 
     def close(self) -> None:
@@ -159,12 +179,23 @@ class Embedder(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnOptions(Settings):
-    """How a column in memory is embedded."""
+class CallOptions(Options):
+    """How a call tells what happens."""
 
     progress: bool | OnProgress | None = None
     errors: Literal["null", "raise"] = limit("null")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnOptions(CallOptions, Settings):
+    """How a column of images in memory is embedded."""
+
     data_urls: bool = limit(True, minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions(CallOptions, ModelOptions):
+    """How a column of texts in memory is embedded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,17 +208,17 @@ class _ByFamily(Protocol[P]):
 
     @overload
     def __call__(
-        self, images: list[Any] | tuple[Any, ...], *none: P.args, **options: P.kwargs
+        self, column: list[Any] | tuple[Any, ...], /, *none: P.args, **options: P.kwargs
     ) -> list[Vector | None]: ...
 
     @overload
-    def __call__(self, images: Iterator[Any], *none: P.args, **options: P.kwargs) -> Iterator[Vector | None]: ...
+    def __call__(self, column: Iterator[Any], /, *none: P.args, **options: P.kwargs) -> Iterator[Vector | None]: ...
 
     @overload
-    def __call__(self, images: NDArray[Any], *none: P.args, **options: P.kwargs) -> Vectors: ...
+    def __call__(self, column: NDArray[Any], /, *none: P.args, **options: P.kwargs) -> Vectors: ...
 
     @overload
-    def __call__(self, images: Any, *none: P.args, **options: P.kwargs) -> Any: ...
+    def __call__(self, column: Any, /, *none: P.args, **options: P.kwargs) -> Any: ...
 
 
 def _by_family(function: Callable[Concatenate[Any, P], Any]) -> _ByFamily[P]:
@@ -231,20 +262,64 @@ def embed_images(images: object, options: ColumnOptions) -> Any:
     PixvecWarning
         Once, when rows have no vector: counts the reasons.
     """
-    if isinstance(images, Iterator):
-        return _embed_lazily(images, options)
-    column = open_column(images)
+    return _embed_column(embed_cells, images, "images", options)
+
+
+@_by_family
+@takes_options(TextOptions)
+def embed_texts(texts: object, options: TextOptions) -> Any:
+    """Embed a column of texts into the space of the images: the same family comes back, with a vector in each row.
+
+    A text is cut where the model's length ends, 77 tokens for CLIP, its end included, as transformers does it; the
+    summary of `Embedder.embed_texts` says how many were. A text that comes again is embedded once.
+
+    Parameters
+    ----------
+    texts
+        N cells, of any family that `embed_images` takes. A cell is a text or null; one without a letter is as null.
+    **options
+        ``model``, ``precision``, ``normalize`` and ``batch_size`` of `Settings`; ``progress`` and ``errors`` as in
+        `embed_images`.
+
+    Returns
+    -------
+    list, iterator, numpy.ndarray, pandas.Series, polars.Series or pyarrow array
+        As in `embed_images`.
+
+    Raises
+    ------
+    UsageError
+        When `texts` is no column, or an option has a value that it cannot take.
+    ModelError
+        When the model cannot be found or read, or has no text tower or no tokenizer.
+    RowError
+        With ``errors="raise"``, when a row has no vector.
+
+    Warns
+    -----
+    PixvecWarning
+        Once, when rows have no vector: counts the reasons.
+    """
+    return _embed_column(embed_text_cells, texts, "texts", options)
+
+
+def _embed_column(road: _Road, cells: object, what: str, options: ColumnOptions | TextOptions) -> Any:
+    if isinstance(cells, Iterator):
+        return _embed_lazily(road, cells, options)
+    column = open_column(cells, what=what)
     model = ClipModel.load(options)
     report = Report()
-    rows = list(_raising(_rows(column, model, options, report, options.progress), options))
-    _warn_of_failures(report, stacklevel=4)
+    rows = list(_raising(_rows(road, column, model, options, report, progress=options.progress), options))
+    _warn_of_failures(report, stacklevel=5)
     return column.wrap(_vectors(rows, model.dim), np.array([row.vector is None for row in rows], dtype=bool))
 
 
-def _embed_lazily(images: Iterator[object], options: ColumnOptions) -> Iterator[Vector | None]:
-    """Embed images as they come; nothing begins before the first vector is asked for."""
+def _embed_lazily(
+    road: _Road, cells: Iterator[object], options: ColumnOptions | TextOptions
+) -> Iterator[Vector | None]:
+    """Embed cells as they come; nothing begins before the first vector is asked for."""
     report = Report()
-    rows = _rows(map(image_cell, images), ClipModel.load(options), options, report, options.progress)
+    rows = _rows(road, map(image_cell, cells), ClipModel.load(options), options, report, progress=options.progress)
     with closing(_raising(rows, options)) as decided:
         for row in decided:
             yield row.vector
@@ -253,7 +328,7 @@ def _embed_lazily(images: Iterator[object], options: ColumnOptions) -> Iterator[
 
 @takes_options(FrameOptions)
 def embed_table(table: object, options: FrameOptions) -> Any:
-    """Embed a table's column of image URLs: the same table comes back with vector, reason and image facts.
+    """Embed a table's column of image URLs, or of texts: the same table comes back with vector, reason and image facts.
 
     Parameters
     ----------
@@ -261,13 +336,15 @@ def embed_table(table: object, options: FrameOptions) -> Any:
         A pandas or polars DataFrame, a pyarrow Table, a Dataset of `datasets`, or anything that gives itself as a
         stream of Arrow's, as DuckDB's relations do.
     **options
-        The fields of `TableOptions`: ``column`` (found by its cells when not given), ``output_column``,
-        ``replace_column``, ``image_info`` and those of `Settings`; ``progress`` and ``errors`` as in `embed_images`.
+        The fields of `TableOptions`: ``column`` (found by its cells when not given), or in its place ``texts``, a
+        column of texts; ``output_column``, ``replace_column``, ``image_info`` and those of `Settings`;
+        ``progress`` and ``errors`` as in `embed_images`.
 
     Returns
     -------
     pandas.DataFrame, polars.DataFrame, datasets.Dataset or pyarrow.Table
-        The table with the columns ``embedding``, ``embedding_error``, ``embedding_detail`` and ``embedding_image``.
+        The table with the columns ``embedding``, ``embedding_error``, ``embedding_detail`` and, of images,
+        ``embedding_image``.
 
     Raises
     ------
@@ -277,17 +354,19 @@ def embed_table(table: object, options: FrameOptions) -> Any:
         When the model cannot be found or read.
     """
     frame = open_frame(table)
-    column = find_url_column(frame, options.column, looks_like_url=looks_like_url)
+    column = options.find_column(frame)
+    road, facts = (embed_cells, provenance) if options.texts is None else (embed_text_cells, text_provenance)
     dropped = replaced_columns(frame.schema.names, options)
     model = ClipModel.load(options)
-    rows = list(_raising(_rows(open_column(frame.column(column)), model, options, Report(), options.progress), options))
-    schema = result_schema(model.dim, options, provenance=provenance(model, options))
+    cells = open_column(frame.column(column))
+    rows = list(_raising(_rows(road, cells, model, options, Report(), progress=options.progress), options))
+    schema = result_schema(model.dim, options, provenance=facts(model, options))
     return frame.with_results(result_table(rows, schema), dropped=dropped)
 
 
 @takes_options(FileOptions)
 def embed_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
-    """Embed the column of image URLs of a table file, and write the table with the vectors to another file.
+    """Embed a table file's column of image URLs, or of texts, and write the table with the vectors to another file.
 
     Rows are streamed: the file may be larger than memory. The output appears whole, at the end, or not at all. A run
     that was stopped, however that happened, goes on when it is called again with the same arguments; a finished output
@@ -319,26 +398,30 @@ def embed_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
     return run_file(input, output, options)
 
 
+_Road: TypeAlias = Callable[[Iterable[object], ClipModel, Any, Report, OnProgress | None], Generator[Row, None, None]]
+"""What takes cells to rows: `embed_cells` those of images, `embed_text_cells` those of texts."""
+
+
 def _rows(
+    road: _Road,
     cells: Iterable[object],
     model: ClipModel,
-    settings: Settings,
+    options: ModelOptions,
     report: Report,
-    progress: bool | OnProgress | None,
     *,
-    kept: KeptWorkers | None = None,
+    progress: bool | OnProgress | None,
 ) -> Generator[Row, None, None]:
     """Take cells to their rows; the report ends with them."""
     n_rows = len(cells) if isinstance(cells, Sized) else None
     with (
         telling_progress(progress, n_rows) as on_progress,
-        closing(embed_cells(cells, model, settings, report, on_progress, kept=kept)) as rows,
+        closing(road(cells, model, options, report, on_progress)) as rows,
     ):
         yield from rows
     report.end()
 
 
-def _raising(rows: Generator[Row, None, None], options: ColumnOptions) -> Generator[Row, None, None]:
+def _raising(rows: Generator[Row, None, None], options: CallOptions) -> Generator[Row, None, None]:
     """Raise the error of the first row without a vector, where that was asked for."""
     with closing(rows):
         for number, row in enumerate(rows):

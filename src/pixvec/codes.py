@@ -41,6 +41,12 @@ CODES: Final = {
     for code in (
         Code("null_input", "input", "The cell is empty.", "Nothing, or find out why the column has gaps."),
         Code(
+            "not_a_text",
+            "input",
+            "Texts are embedded, and the cell holds something else: a number, bytes.",
+            "The detail names its type. Turn it into text, or name another column.",
+        ),
+        Code(
             "invalid_url",
             "input",
             "The cell holds no URL that can be requested: no host, an illegal character, a user name, or a path.",

@@ -14,15 +14,15 @@ import PIL
 from pixvec.decode import decoded_formats
 from pixvec.engine import computed_by
 from pixvec.fetch.opt_out import parse_opt_out
-from pixvec.model import ClipModel
+from pixvec.model import ClipModel, ModelOptions
 from pixvec.settings import Settings, resolve_decode
 
 EMBEDDING_VERSION: Final = 1
 """Raised only when the same bytes, weights and settings come to other vectors."""
 
 _SAME_BITS: Final = (
-    *("weights_sha256", "normalize", "precision", "decode", "formats", "max_pixels", "max_bytes", "opt_out"),
-    "embedding_version",
+    *("embedded", "weights_sha256", "normalize", "precision", "embedding_version"),
+    *("decode", "formats", "max_pixels", "max_bytes", "opt_out"),
 )
 
 
@@ -33,17 +33,29 @@ def provenance(model: ClipModel, settings: Settings) -> dict[str, Any]:
     same bytes. What only lets more URLs in, as the addresses that are allowed, is no part of it: a retry may widen it.
     """
     return {
-        "model": model.checkpoint.name,
-        "revision": model.checkpoint.revision,
-        "weights_sha256": model.checkpoint.weights_hash,
-        "dim": model.dim,
-        "normalize": settings.normalize,
-        "precision": model.precision,
+        **_of_model("images", model, settings),
         "decode": resolve_decode(settings, model.precision),
         "formats": ",".join(sorted(decoded_formats(settings.formats))),
         "max_pixels": settings.max_pixels,
         "max_bytes": settings.max_bytes,
         "opt_out": ",".join(sorted(parse_opt_out(settings.opt_out))) or "none",
+    }
+
+
+def text_provenance(model: ClipModel, options: ModelOptions) -> dict[str, Any]:
+    """State the same of vectors of texts, which no option of fetching or decoding decides."""
+    return _of_model("texts", model, options)
+
+
+def _of_model(embedded: str, model: ClipModel, options: ModelOptions) -> dict[str, Any]:
+    return {
+        "embedded": embedded,
+        "model": model.checkpoint.name,
+        "revision": model.checkpoint.revision,
+        "weights_sha256": model.checkpoint.weights_hash,
+        "dim": model.dim,
+        "normalize": options.normalize,
+        "precision": model.precision,
         "embedding_version": EMBEDDING_VERSION,
         "pixvec_version": version("pixvec"),
     }
@@ -51,7 +63,7 @@ def provenance(model: ClipModel, settings: Settings) -> dict[str, Any]:
 
 def same_bits(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Pick the facts that vectors must agree in to be the same bits for the same bytes."""
-    return {name: facts[name] for name in _SAME_BITS}
+    return {name: facts[name] for name in _SAME_BITS if name in facts}
 
 
 def made_with(model: ClipModel, settings: Settings) -> str:

@@ -30,6 +30,10 @@ class Report:
     n_cached: int = 0
     """Pictures that were embedded, or found to be none, by an earlier run."""
     n_bytes: int = 0
+    is_of_texts: bool = False
+    """Whether texts were embedded, which are neither fetched nor decoded."""
+    n_cut: int = 0
+    """Rows whose text was longer than the model reads."""
     failures: Counter[str] = field(default_factory=Counter)
     failed_hosts: Counter[str] = field(default_factory=Counter)
     decode_busy: float = 0.0
@@ -90,13 +94,15 @@ class Report:
 
     def __str__(self) -> str:
         """Say it for a person, in a few lines."""
+        pace, repeats = f"{self.seconds:.1f} s, {self.rows_per_second:.1f} rows/s", f"{self.n_repeats:,} repeats saved"
         lines = [
             f"{self.n_rows:,} rows: {self.n_vectors:,} vectors, {self.n_failed:,} without",
             f"decided by earlier runs: {self.n_resumed:,}" if self.n_resumed else "",
             f"failures: {most_common(self.failures)}" if self.failures else "",
             f"failed at: {most_common(self.failed_hosts)}" if self.failed_hosts else "",
-            f"{self.seconds:.1f} s, {self.rows_per_second:.1f} rows/s, bottleneck: {self.bottleneck}",
-            f"{self.n_bytes / 1e6:,.1f} MB fetched, {self.n_repeats:,} repeats saved",
+            pace if self.is_of_texts else f"{pace}, bottleneck: {self.bottleneck}",
+            repeats if self.is_of_texts else f"{self.n_bytes / 1e6:,.1f} MB fetched, {repeats}",
+            f"cut at the model's length: {self.n_cut:,} texts" if self.n_cut else "",
             f"known from the cache: {self.n_cached:,} pictures" if self.n_cached else "",
         ]
         return "\n".join(filter(None, lines))

@@ -69,7 +69,10 @@ def replaced_columns(existing: Iterable[str], options: ResultOptions) -> list[st
 
 
 def result_schema(dim: int, options: ResultOptions, *, provenance: Mapping[str, Any]) -> pa.Schema:
-    """Describe the result columns for vectors of `dim` numbers; `provenance` must be JSON-able."""
+    """Describe the result columns for vectors of `dim` numbers; `provenance` must be JSON-able.
+
+    Of texts there is no picture to tell of.
+    """
     vector, error, detail, image = result_names(options.output_column)
     metadata = {PROVENANCE_KEY: json.dumps(dict(provenance), sort_keys=True)}
     fields = [
@@ -77,7 +80,8 @@ def result_schema(dim: int, options: ResultOptions, *, provenance: Mapping[str, 
         pa.field(error, pa.string()),
         pa.field(detail, pa.string()),
     ]
-    return pa.schema([*fields, pa.field(image, IMAGE_TYPE)] if options.image_info else fields)
+    has_images = options.image_info and provenance.get("embedded") != "texts"
+    return pa.schema([*fields, pa.field(image, IMAGE_TYPE)] if has_images else fields)
 
 
 def read_provenance(schema: pa.Schema, column: str) -> dict[str, Any] | None:

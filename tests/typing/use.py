@@ -30,6 +30,15 @@ def columns(urls: list[str], more: Iterator[str], array: NDArray[np.object_], se
     assert_type(pixvec.embed_images(series, progress=told), Any)
 
 
+def texts(captions: list[str | None], more: Iterator[str], array: NDArray[np.object_], series: Any) -> None:
+    assert_type(pixvec.embed_texts(captions), list[Vectors | None])
+    assert_type(pixvec.embed_texts(more, normalize=False), Iterator[Vectors | None])
+    assert_type(pixvec.embed_texts(array, model="demo", progress=told), Vectors)
+    assert_type(pixvec.embed_texts(series, errors="raise"), Any)
+    pixvec.embed_texts(captions, allow_private=True)  # type: ignore[call-overload]
+    pixvec.embed_texts(captions, errors="ignore")  # type: ignore[call-overload]
+
+
 def options(urls: list[str]) -> None:
     pixvec.embed_images(urls, normalise=False)  # type: ignore[call-overload]
     pixvec.embed_images(urls, precision="fp16")  # type: ignore[call-overload]
@@ -47,10 +56,12 @@ def embedder(urls: list[str]) -> None:
         assert_type(column.errors, list[str | None])
         assert_type(column.summary(), str)
         assert_type(embedder.embed_text(["a red bicycle"]), Vectors)
+        assert_type(embedder.embed_texts(["a red bicycle", None]), pixvec.Embeddings)
         assert_type(embedder.dim, int)
 
 
 def files() -> None:
+    pixvec.embed_file("texts.csv", "texts.parquet", texts="caption")
     report = pixvec.embed_file(Path("photos.csv"), "photos.parquet", column="image_url", delimiter=";", max_failed="5%")
     assert_type(report, pixvec.Report)
     assert_type(report.n_failed, int)

@@ -1,4 +1,4 @@
-"""`pixvec embed`: a table file with URLs -> the same table with vectors."""
+"""`pixvec embed`: a table file with URLs or texts -> the same table with vectors."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from pixvec.run import FileOptions, run_file
 @with_options(FileOptions)
 def embed(input: str, output: str, **options: Any) -> None:
     """Embed a column of image URLs of INPUT: a table file, a pattern in quotes, or a folder, also one of pictures.
+
+    With --texts a column of texts is embedded instead, into the same space; long ones are cut where the model's length
+    ends.
 
     The output has INPUT's rows and columns, in their order, and beside each row its vector or the reason why it has
     none. A run that was stopped goes on when the same command is given again. Exit status: 0 every row decided, 1 the

@@ -1,4 +1,4 @@
-"""Columns in Python: a list, an array or a Series of images in, the same family of vectors out.
+"""Columns in Python: a list, an array or a Series of images or texts in, the same family of vectors out.
 
 Cells are passed on as they are, but for those that hold a picture in another way than as its bytes; what a cell must
 hold is not this module's business.
@@ -22,8 +22,10 @@ from pixvec.values import Vectors
 __all__ = ["Column", "Mask", "image_cell", "open_column"]
 
 
-def open_column(images: object) -> Column:
+def open_column(images: object, *, what: str = "images") -> Column:
     """Open a list, a tuple, a NumPy array, a pandas or polars Series, a pyarrow array, or a column of `datasets`.
+
+    What its cells are called in errors is for the caller to say.
 
     Raises
     ------
@@ -33,7 +35,7 @@ def open_column(images: object) -> Column:
     if isinstance(images, list | tuple):
         return Column(images, vector_list)
     if isinstance(images, np.ndarray):
-        return _open_array(images)
+        return _open_array(images, what)
     if isinstance(images, pa.Array | pa.ChunkedArray):
         return open_arrow(images)
     if is_a(images, "pandas", "Series"):
@@ -42,13 +44,13 @@ def open_column(images: object) -> Column:
         return open_polars(images)
     if is_a(images, "datasets.arrow_dataset", "Column"):
         return open_dataset_column(images)
-    raise UsageError(_hint(images))
+    raise UsageError(_hint(images, what))
 
 
-def _open_array(images: NDArray[Any]) -> Column:
+def _open_array(images: NDArray[Any], what: str) -> Column:
     if images.ndim != 1 or images.dtype.kind not in "OUT":
         raise UsageError(
-            f"an array of images must be 1-D and hold text or objects; this one is {images.ndim}-D and {images.dtype}"
+            f"an array of {what} must be 1-D and hold text or objects; this one is {images.ndim}-D and {images.dtype}"
         )
     return Column(images.tolist(), _vectors)
 
@@ -57,12 +59,12 @@ def _vectors(vectors: Vectors, _failed: Mask) -> Vectors:
     return vectors
 
 
-def _hint(images: object) -> str:
+def _hint(images: object, what: str) -> str:
     name = type(images).__name__
     if hasattr(images, "columns") or hasattr(images, "column_names"):
-        return f"images must be one column, not a whole {name}: choose a column, or call embed_table"
+        return f"{what} must be one column, not a whole {name}: choose a column, or call embed_table"
     if isinstance(images, str | bytes) or hasattr(images, "__fspath__") or is_a(images, "PIL.Image", "Image"):
-        return f"images must be a column, not one {name}: put it in a list"
+        return f"{what} must be a column, not one {name}: put it in a list"
     if isinstance(images, Iterator):
-        return f"images must have a length here, not be read as they come ({name}): make a list of it"
-    return f"images must be a list, a tuple, an iterator, an array or a Series, not {name}"
+        return f"{what} must have a length here, not be read as they come ({name}): make a list of it"
+    return f"{what} must be a list, a tuple, an iterator, an array or a Series, not {name}"

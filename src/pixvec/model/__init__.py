@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pixvec.checkpoint import Checkpoint, load
 from pixvec.engine import Graph, Precision, Program, compile_graph, resolve_precision
 from pixvec.errors import ModelError
-from pixvec.model.tokenizer import ClipTokenizer
+from pixvec.model.tokenizer import ClipTokenizer, Tokens
 from pixvec.model.towers import image_tower, text_tower
 from pixvec.options import Options, option
 from pixvec.values import Crops, Vectors
@@ -37,7 +37,7 @@ class ModelOptions(Options):
     )
     precision: Literal["auto", "bf16", "fp32"] = option("auto", "auto: bf16 where the processor computes in it")
     normalize: bool = option(True, "vectors of length 1")
-    batch_size: int = option(32, "pictures in one step of the model", minimum=1)
+    batch_size: int = option(32, "pictures or texts in one step of the model", minimum=1)
 
 
 class ClipModel:
@@ -88,8 +88,23 @@ class ClipModel:
         ModelError
             When the checkpoint has no text tower or no tokenizer.
         """
-        tokenizer, tower = self._text
-        return self._finish(tower(*tokenizer(texts)))
+        return self.embed_tokens(self.tokenize(texts))
+
+    def tokenize(self, texts: list[str]) -> Tokens:
+        """Cut texts into tokens, as many as the model reads.
+
+        Raises
+        ------
+        ModelError
+            When the checkpoint has no text tower or no tokenizer.
+        """
+        tokenizer, _ = self._text
+        return tokenizer(texts)
+
+    def embed_tokens(self, tokens: Tokens) -> Vectors:
+        """Embed texts by their tokens: (N, D) float32."""
+        _, tower = self._text
+        return self._finish(tower(tokens.ids, tokens.ends))
 
     @cached_property
     def _text(self) -> tuple[ClipTokenizer, _Tower]:

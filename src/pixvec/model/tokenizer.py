@@ -5,17 +5,42 @@ In: texts. Out: ids (N, T) int32, padded and cut to the model's length, and each
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Encoding, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from pixvec.checkpoint import Checkpoint, TextConfig
 from pixvec.errors import ModelError
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+_BLANK = re.compile(r"[ \t\r\n]")
+_HEAD_CHARS = 20
+"""Characters for each token that the model reads, which is plenty in most languages."""
 _OLD_END_ID = 2
 """Configs of 2021 give this id for the end of text; transformers then takes the place of the largest id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the text tower reads of N texts.
+
+    Parameters
+    ----------
+    ids
+        (N, T) int32, T being the model's length.
+    ends
+        The place of the token whose output is the text's, (N, 1) int32.
+    is_cut
+        Whether a text was longer than the model reads, (N,) bool.
+    """
+
+    ids: NDArray[np.int32]
+    ends: NDArray[np.int32]
+    is_cut: NDArray[np.bool_]
 
 
 class ClipTokenizer:
@@ -27,15 +52,25 @@ class ClipTokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(config.max_position_embeddings)
 
-    def __call__(self, texts: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return ids, (N, T) int32, and the place of the token whose output is the text's, (N, 1) int32."""
+    def __call__(self, texts: list[str]) -> Tokens:
+        """Cut texts into tokens; lone surrogates, which Python's texts may hold and no file's, are replaced."""
+        encodings = [self._encode(text.encode(errors="replace").decode()) for text in texts]
         # What follows the end of a text is never attended to, so any id may fill the row.
         ids = np.zeros((len(texts), self._config.max_position_embeddings), dtype=np.int32)
-        # Python's texts may hold lone surrogates, as of a command's words that are not in UTF-8, and no file's do.
-        valid = [text.encode(errors="replace").decode() for text in texts]
-        for row, encoding in zip(ids, self._tokenizer.encode_batch(valid), strict=True):
+        for row, encoding in zip(ids, encodings, strict=True):
             row[: len(encoding.ids)] = encoding.ids
-        return ids, self._ends(ids)
+        is_cut = np.array([bool(encoding.overflowing) for encoding in encodings], dtype=bool)
+        return Tokens(ids, self._ends(ids), is_cut)
+
+    def _encode(self, text: str) -> Encoding:
+        """Encode a text, of a long one only the beginning if that is more than the model reads.
+
+        The rest would change no token of it, since words end at blanks, and would cost 4 s a megabyte.
+        """
+        blank = _BLANK.search(text, _HEAD_CHARS * self._config.max_position_embeddings)
+        if blank and (head := self._tokenizer.encode(text[: blank.start()])).overflowing:
+            return head
+        return self._tokenizer.encode(text)
 
     def _ends(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
         is_old = self._config.eos_token_id == _OLD_END_ID

@@ -32,6 +32,11 @@ def _parameters(options: type, *names: str) -> tuple[Parameter, ...]:
     return tuple(Parameter.of(known[name]) for name in names or known)
 
 
+_REASONS: Final = (
+    Slot(_ERROR, "category", "why a row has no vector: a code"),
+    Slot(_DETAIL, "text", "why a row has no vector: a sentence"),
+)
+
 _EMBED_IMAGES: Final = Step(
     name="embed_images",
     help="Turn images into vectors whose nearness is the likeness of what the images show.",
@@ -43,11 +48,7 @@ _EMBED_IMAGES: Final = Step(
             "embedding",
             "list[number]",
             "a vector for each image, or null",
-            beside=(
-                Slot(_ERROR, "category", "why a row has no vector: a code"),
-                Slot(_DETAIL, "text", "why a row has no vector: a sentence"),
-                Slot(_IMAGE, "struct", "what was embedded: hash, format, size"),
-            ),
+            beside=(*_REASONS, Slot(_IMAGE, "struct", "what was embedded: hash, format, size")),
         ),
     ),
     prepare=prepare_images,
@@ -59,7 +60,7 @@ _EMBED_TEXT_WITH_MODEL: Final = Step(
     example='embed_text_with_model(ds.caption, {"model": "openai/clip-vit-large-patch14"}) -> (ds.embedding)',
     inputs=(Slot("text", "text", "texts; what is longer than the model reads is cut"),),
     parameters=_parameters(Settings, "model", "normalize", "precision"),
-    outputs=(Slot("embedding", "list[number]", "a vector for each text, or null"),),
+    outputs=(Slot("embedding", "list[number]", "a vector for each text, or null", beside=_REASONS),),
     prepare=prepare_texts,
 )
 

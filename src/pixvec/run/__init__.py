@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pixvec.errors import UsageError
-from pixvec.fetch import looks_like_url
 from pixvec.report import BugsMetError, Report, TooManyFailedError
 from pixvec.result_columns import replaced_columns
 from pixvec.run.job import Job
@@ -25,7 +24,7 @@ from pixvec.run.retry import open_retry, retry_in_file, retry_in_folder
 from pixvec.run.to_file import embed_to_file
 from pixvec.run.to_folder import check_folder, embed_to_folder
 from pixvec.run.work_folder import REPLACEMENT, work_folder
-from pixvec.table import check_output, find_url_column, open_table, pictures_folder
+from pixvec.table import check_output, open_table, pictures_folder
 
 __all__ = ["FileOptions", "StrPath", "TableOptions", "run_file"]
 
@@ -58,7 +57,7 @@ def _is_folder(output: StrPath) -> bool:
 
 def _open(input: Path, output: Path, options: FileOptions) -> Job:
     source = open_table(input, options)
-    column = find_url_column(source, options.column, looks_like_url=looks_like_url)
+    column = options.find_column(source)
     dropped = replaced_columns(source.schema.names, options)
     return Job(input=input, output=output, source=source, column=column, dropped=dropped, options=options)
 

@@ -7,13 +7,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-_WORDS: Final = {"weights_sha256": "the model's weights", "input_sha256": "the input", "table_sha256": "the table"}
+_WORDS: Final = {
+    "embedded": "what is embedded",
+    "weights_sha256": "the model's weights",
+    "input_sha256": "the input",
+    "table_sha256": "the table",
+}
 _SHOWN_CHARS: Final = 60
 _SHOWN_HASH_CHARS: Final = 12
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Name what differs, as a person would; empty where nothing does. Only what `now` asks for is compared."""
+    """Name what differs, as a person would; empty where nothing does. Only what `now` asks for is compared.
+
+    Between images and texts nothing else is, since most of it says nothing of texts.
+    """
+    if then.get("embedded") != now.get("embedded"):
+        now = {"embedded": now.get("embedded")}
     return ", ".join(
         f"{_WORDS.get(name, name)} ({_shown(name, then.get(name))} then, {_shown(name, value)} now)"
         for name, value in now.items()

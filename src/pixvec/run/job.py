@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,13 @@ from pixvec.errors import RunError, UsageError
 from pixvec.model import ClipModel
 from pixvec.pipeline import embed_unordered
 from pixvec.progress import telling_progress
-from pixvec.provenance import provenance, same_bits
+from pixvec.provenance import provenance, same_bits, text_provenance
 from pixvec.report import OnProgress, Report
 from pixvec.result_columns import result_schema
 from pixvec.run.log import keeping_log, log_path
 from pixvec.run.options import FileOptions
 from pixvec.table import Chunk, TableReader
+from pixvec.texts import embed_text_cells
 from pixvec.values import Row
 
 CHUNK_ROWS = 512
@@ -37,7 +38,7 @@ class Job:
     input, output
         The files that the rows come from and go to, as the user named them.
     column
-        The column of URLs.
+        The column of URLs, or of texts.
     dropped
         Columns of the source that the result columns take the place of.
     retried_sha256
@@ -53,6 +54,9 @@ class Job:
     retried_sha256: str | None = None
     report: Report = field(default_factory=Report)
 
+    def __post_init__(self) -> None:
+        self.report.is_of_texts = self.options.texts is not None
+
     @cached_property
     def model(self) -> ClipModel:
         """What embeds; loaded when first asked for."""
@@ -61,7 +65,8 @@ class Job:
     @cached_property
     def provenance(self) -> dict[str, Any]:
         """What the vectors are made with."""
-        return provenance(self.model, self.options)
+        of = provenance if self.options.texts is None else text_provenance
+        return of(self.model, self.options)
 
     @cached_property
     def results(self) -> pa.Schema:
@@ -110,7 +115,9 @@ class Job:
     ) -> Generator[tuple[int, Row], None, None]:
         """Take cells to their rows, each handed out with its cell's number as soon as it is decided."""
         how = (self.model, self.options, self.report, on_progress)
-        return embed_unordered(cells, *how, keep_going=self.options.keep_going, is_full=is_full)
+        if self.options.texts is None:
+            return embed_unordered(cells, *how, keep_going=self.options.keep_going, is_full=is_full)
+        return _numbered(embed_text_cells(cells, *how, keep_going=self.options.keep_going))
 
     def chunks(self, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read the rows, or some of their columns. What is found wrong with them now breaks the run."""
@@ -123,3 +130,8 @@ class Job:
                 n_left -= chunk.table.num_rows
         except UsageError as error:
             raise RunError(str(error)) from error
+
+
+def _numbered(rows: Generator[Row, None, None]) -> Generator[tuple[int, Row], None, None]:
+    with closing(rows):
+        yield from enumerate(rows)

@@ -8,20 +8,39 @@ from dataclasses import dataclass
 
 from pixvec.codes import code_of, is_retryable
 from pixvec.errors import UsageError
+from pixvec.fetch import looks_like_url
 from pixvec.options import option
 from pixvec.report import OnProgress
 from pixvec.result_columns import ResultOptions
 from pixvec.settings import Settings
-from pixvec.table import ReadOptions
+from pixvec.table import ReadOptions, TableReader, find_text_column, find_url_column
 
 _COUNT_OR_SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableOptions(ResultOptions, Settings):
-    """How a table is embedded: where its URLs are, and what the new columns are."""
+    """How a table is embedded: where its URLs or texts are, and what the new columns are."""
 
     column: str | None = option(None, "the column of URLs; found by its cells when not given")
+    texts: str | None = option(None, "a column of texts, to be embedded instead of images")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.texts is not None and self.column is not None:
+            raise UsageError("column and texts exclude each other: one names URLs of images, the other texts")
+
+    def find_column(self, table: TableReader) -> str:
+        """Find the column that is embedded.
+
+        Raises
+        ------
+        UsageError
+            If there is no such column, or more than one.
+        """
+        if self.texts is not None:
+            return find_text_column(table, self.texts)
+        return find_url_column(table, self.column, looks_like_url=looks_like_url)
 
 
 @dataclass(frozen=True, kw_only=True)

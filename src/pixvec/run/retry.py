@@ -76,7 +76,7 @@ def open_retry(output: Path, options: FileOptions) -> Job:
         input=output,
         output=output,
         source=RetriedRows(source, options),
-        column=options.column or facts["column"],
+        column=options.texts or options.column or facts["column"],
         dropped=(),
         options=replace(options, limit=None),
         retried_sha256=file_sha256(table),

@@ -21,7 +21,7 @@ from pixvec.table.formats import format_of, keeps_metadata, pictures_folder, rea
 from pixvec.table.frame import Frame, open_frame
 from pixvec.table.listing import content_sha256, list_files
 from pixvec.table.options import ReadOptions
-from pixvec.table.url_column import find_url_column
+from pixvec.table.url_column import find_text_column, find_url_column
 
 __all__ = [
     "Chunk",
@@ -32,6 +32,7 @@ __all__ = [
     "check_output",
     "content_sha256",
     "create_table",
+    "find_text_column",
     "find_url_column",
     "keeps_metadata",
     "open_frame",

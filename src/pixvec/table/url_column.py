@@ -1,4 +1,4 @@
-"""Which column of a table holds the URLs, where the caller doesn't say."""
+"""Which column of a table holds the URLs, where the caller doesn't say; and whether one holds texts."""
 
 from __future__ import annotations
 
@@ -37,15 +37,33 @@ def find_url_column(table: TableReader, name: str | None = None, *, looks_like_u
         found = COLUMN if isinstance(table, PictureFolder) else _find_by_cells(table, looks_like_url)
     else:
         found = name
-    n_found = table.schema.names.count(found)
-    if n_found == 0:
-        raise UsageError(f"there is no column {found!r}; the columns are: {_listed(table.schema.names)}")
-    if n_found > 1:
-        raise UsageError(f"{n_found} columns are called {found!r}: rename all but the one with the URLs")
-    kind = table.schema.field(found).type
+    kind = _type_of(table, found)
     if not (_may_be_text(kind) or _may_be_pictures(kind)):
         raise UsageError(f"column {found!r} holds neither text nor pictures: name another with -c (column=)")
     return found
+
+
+def find_text_column(table: TableReader, name: str) -> str:
+    """Check that a column holds texts.
+
+    Raises
+    ------
+    UsageError
+        If there is no such column, or more than one, or it holds something else.
+    """
+    if not _may_be_text(kind := _type_of(table, name)):
+        raise UsageError(f"column {name!r} holds no text, but {kind}: name another with --texts (texts=)")
+    return name
+
+
+def _type_of(table: TableReader, name: str) -> pa.DataType:
+    """Give the type of the one column that is called so."""
+    n_found = table.schema.names.count(name)
+    if n_found == 0:
+        raise UsageError(f"there is no column {name!r}; the columns are: {_listed(table.schema.names)}")
+    if n_found > 1:
+        raise UsageError(f"{n_found} columns are called {name!r}: rename all but the one that is meant")
+    return table.schema.field(name).type
 
 
 def _find_by_cells(table: TableReader, looks_like_url: Callable[[str], bool]) -> str:
