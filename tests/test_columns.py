@@ -96,8 +96,11 @@ def test_a_pyarrow_array_gives_lists_of_a_fixed_size(images: Any) -> None:
 
 @pytest.mark.parametrize(
     "images",
-    [[], (), pl.Series([], dtype=pl.String), pa.array([], pa.string()), pa.chunked_array([], pa.string())],
-    ids=["list", "tuple", "polars", "pyarrow", "chunks"],
+    [
+        *([], (), np.array([]), pl.Series([], dtype=pl.String)),
+        *(pa.array([], pa.string()), pa.chunked_array([], pa.string())),
+    ],
+    ids=["list", "tuple", "array", "polars", "pyarrow", "chunks"],
 )
 def test_an_empty_column_gives_an_empty_one(images: Any) -> None:
     vectors: Any = open_column(images).wrap(np.empty((0, 2), np.float32), np.empty(0, bool))
@@ -174,13 +177,14 @@ def test_a_pillow_image_that_cannot_be_read_is_an_error_of_its_row() -> None:
         (np.array([1.5]), "float64"),
         (Image.new("L", (1, 1)), "put it in a list"),
         (pl.DataFrame({"a": ["b"]}), "embed_table"),
+        (pl.LazyFrame({"a": ["b"]}), "embed_table"),
         (datasets.Dataset.from_dict({"a": ["b"]}), "embed_table"),
         ({"a"}, "not set"),
         (iter(["a"]), "make a list of it"),
     ],
     ids=[
         *("text", "bytes", "path", "dict", "DataFrame", "Table", "2-D", "numbers", "picture", "polars frame"),
-        *("dataset", "set", "iterator"),
+        *("lazy frame", "dataset", "set", "iterator"),
     ],
 )
 def test_what_is_no_column_is_refused_with_what_to_do(images: object, message: str) -> None:

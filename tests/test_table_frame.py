@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -112,6 +113,15 @@ def test_a_dataset_gets_lists_and_keeps_its_features() -> None:
     assert out[1]["embedding_error"] == "timeout"
 
 
+def test_a_dataset_without_rows_gets_the_columns() -> None:
+    features = datasets.Features({"url": datasets.Value("string"), "kind": datasets.ClassLabel(names=["a", "b"])})
+    dataset = datasets.Dataset.from_dict({"url": [], "kind": []}, features=features)
+    out: Any = open_frame(dataset).with_results(RESULTS.slice(0, 0))
+    assert out.column_names == ["url", "kind", *RESULTS.column_names]
+    assert out.features["kind"] == features["kind"]
+    assert out.num_rows == 0
+
+
 def test_whatever_gives_a_stream_of_rows_becomes_an_arrow_table() -> None:
     class Rows:
         def __arrow_c_stream__(self, schema: object = None) -> object:
@@ -129,8 +139,10 @@ def test_whatever_gives_a_stream_of_rows_becomes_an_arrow_table() -> None:
         (pa.chunked_array([URLS]), "not ChunkedArray"),
         (pd.Series(URLS), "not Series"),
         (pl.DataFrame({"url": URLS}).lazy(), "not LazyFrame; collect it first"),
+        (Path("photos.csv"), "not .*Path; files are for embed_file"),
+        (datasets.DatasetDict(), "not DatasetDict; choose one of its splits"),
     ],
-    ids=["dict", "pyarrow column", "pandas column", "lazy frame"],
+    ids=["dict", "pyarrow column", "pandas column", "lazy frame", "path", "splits"],
 )
 def test_anything_else_is_no_table(table: object, message: str) -> None:
     with pytest.raises(UsageError, match=message):

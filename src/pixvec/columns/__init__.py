@@ -48,7 +48,7 @@ def open_column(images: object, *, what: str = "images") -> Column:
 
 
 def _open_array(images: NDArray[Any], what: str) -> Column:
-    if images.ndim != 1 or images.dtype.kind not in "OUT":
+    if images.ndim != 1 or (images.size and images.dtype.kind not in "OUT"):  # without cells, NumPy knows no type
         raise UsageError(
             f"an array of {what} must be 1-D and hold text or objects; this one is {images.ndim}-D and {images.dtype}"
         )
@@ -60,8 +60,9 @@ def _vectors(vectors: Vectors, _failed: Mask) -> Vectors:
 
 
 def _hint(images: object, what: str) -> str:
-    name = type(images).__name__
-    if hasattr(images, "columns") or hasattr(images, "column_names"):
+    kind = type(images)
+    name = kind.__name__
+    if hasattr(kind, "columns") or hasattr(kind, "column_names"):  # a lazy frame would have to be asked for its own
         return f"{what} must be one column, not a whole {name}: choose a column, or call embed_table"
     if isinstance(images, str | bytes) or hasattr(images, "__fspath__") or is_a(images, "PIL.Image", "Image"):
         return f"{what} must be a column, not one {name}: put it in a list"

@@ -5,6 +5,7 @@ A frame has the verbs of a reader, so that its column of URLs is found and its n
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -51,9 +52,8 @@ def open_frame(frame: object) -> Frame:
     if hasattr(frame, "__arrow_c_stream__"):
         with suppress(TypeError, pa.ArrowInvalid):  # it is a stream of something else than rows
             return ArrowFrame(pa.table(frame))
-    hint = "; collect it first" if hasattr(frame, "collect") else ""
     kinds = "a pandas or polars DataFrame, a pyarrow Table or a Dataset"
-    raise UsageError(f"a table must be {kinds}, not {type(frame).__name__}{hint}")
+    raise UsageError(f"a table must be {kinds}, not {type(frame).__name__}{_hint(frame)}")
 
 
 class ArrowFrame:
@@ -173,7 +173,18 @@ class DatasetFrame:
         datasets = sys.modules["datasets"]
         added = datasets.Dataset(datasets.table.InMemoryTable(results))
         kept = self._frame.remove_columns([name for name in self.schema.names if name in dropped])
+        if not self.n_rows:  # `datasets` leaves what has no rows out, columns and all
+            features = datasets.Features({**kept.features, **added.features})
+            return cast("object", datasets.Dataset.from_dict({name: [] for name in features}, features=features))
         return cast("object", datasets.concatenate_datasets([kept, added], axis=1))
+
+
+def _hint(frame: object) -> str:
+    if isinstance(frame, str | os.PathLike):
+        return "; files are for embed_file"
+    if hasattr(frame, "collect"):
+        return "; collect it first"
+    return "; choose one of its splits" if type(frame).__name__ == "DatasetDict" else ""
 
 
 def _wanted(schema: pa.Schema, columns: Collection[str] | None) -> list[int]:
