@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -98,7 +99,7 @@ class JsonReader:
 
     def _record(self, number: int, line: str) -> dict[str, Any]:
         try:
-            record = json.loads(line)
+            record = _parsed(line)
             if _SURROGATE.search(line):  # half a pair is text for Python's reader, and not for Arrow
                 record = json.loads(json.dumps(record, ensure_ascii=False).encode(errors="replace"))
         except (ValueError, RecursionError) as error:
@@ -131,6 +132,19 @@ class JsonWriter(TableWriter):
 
     def _finish(self) -> None:
         self._file.close()
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # a whole number of more digits than Python reads
+        return json.loads(line, parse_int=_number)
+
+
+def _number(digits: str) -> int | str:
+    return digits if len(digits) > sys.get_int_max_str_digits() else int(digits)
 
 
 def _reason(error: Exception) -> str:
