@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,8 +51,25 @@ def test_every_command_writes_its_file(photos: Path) -> None:
     assert {shlex.split(command)[-1] for command in COMMANDS} <= written
 
 
-@pytest.mark.parametrize("code", CODE, ids=map(tool_of, CODE))
+EXAMPLES = {tool: [code for code in CODE if tool_of(code) == tool] for tool in TOOLS}
+IN_PROCESS = [code for tool in TOOLS if tool != "pyspark" for code in EXAMPLES[tool]]
+
+
+@pytest.mark.parametrize("code", IN_PROCESS, ids=map(tool_of, IN_PROCESS))
 def test_other_tools_see_the_vectors_as_the_page_says(code: str, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(tool_of(code))
     monkeypatch.chdir(photos)
     exec(code.replace("FLOAT[512]", "FLOAT[32]"), {})  # as the vectors of the tests' checkpoint are
+
+
+@pytest.mark.engines
+@pytest.mark.timeout(300)  # its Java alone can take a minute to begin
+def test_spark_sees_the_vectors_as_the_page_says(photos: Path) -> None:
+    pytest.importorskip("pyspark", reason="Spark is not installed: pip install 'pixvec[engines]'")
+    if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        pytest.skip("Spark needs Java")
+    (code,) = EXAMPLES["pyspark"]
+    nulls = 'assert photos.where("embedding IS NULL").count() == 1'
+    lengths = 'assert {row[0] for row in photos.selectExpr("size(embedding)").dropna().collect()} == {32}'
+    # In a process of its own, with which its Java ends.
+    subprocess.run([sys.executable, "-c", f"{code}\n{nulls}\n{lengths}\nspark.stop()"], cwd=photos, check=True)
