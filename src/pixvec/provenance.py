@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import PIL
 
+from pixvec.checkpoint import ProcessorConfig, TextConfig, VisionConfig
 from pixvec.decode import decoded_formats
 from pixvec.engine import computed_by
 from pixvec.fetch.opt_out import parse_opt_out
@@ -22,7 +23,7 @@ EMBEDDING_VERSION: Final = 1
 
 _SAME_BITS: Final = (
     *("embedded", "weights_sha256", "normalize", "precision", "embedding_version"),
-    *("decode", "formats", "max_pixels", "max_bytes", "opt_out"),
+    *("vision", "processor", "text", "decode", "formats", "max_pixels", "max_bytes", "opt_out"),
 )
 
 
@@ -30,10 +31,13 @@ def provenance(model: ClipModel, settings: Settings) -> dict[str, Any]:
     """State model and settings, as they came to be, in JSON's types.
 
     Vectors with one ``weights_sha256`` lie in one space; those that agree in `same_bits` are the same bits for the
-    same bytes. What only lets more URLs in, as the addresses that are allowed, is no part of it: a retry may widen it.
+    same bytes, since one file of weights is read as the settings beside it say. What only lets more URLs in, as the
+    addresses that are allowed, is no part of it: a retry may widen it.
     """
     return {
         **_of_model("images", model, settings),
+        "vision": _as_json(model.checkpoint.vision),
+        "processor": _as_json(model.checkpoint.processor),
         "decode": resolve_decode(settings, model.precision),
         "formats": ",".join(sorted(decoded_formats(settings.formats))),
         "max_pixels": settings.max_pixels,
@@ -44,7 +48,8 @@ def provenance(model: ClipModel, settings: Settings) -> dict[str, Any]:
 
 def text_provenance(model: ClipModel, options: ModelOptions) -> dict[str, Any]:
     """State the same of vectors of texts, which no option of fetching or decoding decides."""
-    return _of_model("texts", model, options)
+    tower = model.checkpoint.text
+    return {**_of_model("texts", model, options), "text": tower and _as_json(tower)}
 
 
 def _of_model(embedded: str, model: ClipModel, options: ModelOptions) -> dict[str, Any]:
@@ -69,17 +74,18 @@ def same_bits(facts: Mapping[str, Any]) -> dict[str, Any]:
 def made_with(model: ClipModel, settings: Settings) -> str:
     """State all that decides, on this machine, what bytes come to.
 
-    That is more than `same_bits`: what is remembered for longer than a run meets other versions of its libraries, other
-    processors, and folders whose weights stayed while their settings changed.
+    That is more than `same_bits`: what is remembered for longer than a run meets other versions of its libraries and
+    other processors.
     """
-    checkpoint = model.checkpoint
-    facts = {
-        **same_bits(provenance(model, settings)),
-        "vision": asdict(checkpoint.vision),
-        "processor": asdict(checkpoint.processor),
-        "libraries": [computed_by(), f"Pillow {PIL.__version__}"],
-    }
+    libraries = [computed_by(), f"Pillow {PIL.__version__}"]
+    facts = {**same_bits(provenance(model, settings)), "libraries": libraries}
     return json.dumps(facts, sort_keys=True)
+
+
+def _as_json(config: VisionConfig | TextConfig | ProcessorConfig) -> dict[str, Any]:
+    """Give a config as it is after it was written and read."""
+    values: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return values
 
 
 def provenance_path(table: Path) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pixvec
+from pixvec.testing.checkpoints import make_checkpoint
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 
@@ -120,6 +123,40 @@ def test_everything_that_decides_rows_is_compared(run: Run) -> None:
     ]
     for options, differing in others:
         assert differing in refusal(lambda: run("out.csv", **{"decode": "full", **options}))  # noqa: B023 (called at once)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "differing"),
+    [
+        (
+            "preprocessor_config.json",
+            "image_mean",
+            [0.5, 0.5, 0.5],
+            "processor.mean ([0.48145466, 0.4578275, 0.40821073]",
+        ),
+        ("preprocessor_config.json", "resample", 2, "processor.resample (3 then, 2 now)"),
+        ("config.json", "hidden_act", "gelu", "vision.hidden_act (quick_gelu then, gelu now)"),
+    ],
+)
+def test_weights_that_are_read_in_another_way_are_another_model(
+    file: str, key: str, value: object, differing: str, run: Run, tmp_path: Path
+) -> None:
+    run.options["model"] = str(make_checkpoint(tmp_path / "model"))
+    run.stopped("out.csv")
+    run("finished.csv", limit=1)
+    rewrite(tmp_path / "model" / file, key, value)
+    retry = partial(run, "finished.csv", retry_failed=True)
+    for again in (partial(run, "out.csv"), partial(run, "finished.csv", limit=1), retry):
+        message = refusal(again)
+        assert differing in message
+        assert message.count(" then, ") == 1
+
+
+def rewrite(path: Path, key: str, value: object) -> None:
+    """Change a setting of a checkpoint."""
+    settings = json.loads(path.read_text())
+    settings.get("vision_config", settings)[key] = value
+    path.write_text(json.dumps(settings))
 
 
 def test_what_decides_no_row_may_change(run: Run, whole: dict[str, bytes]) -> None:

@@ -24,17 +24,22 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """
     if then.get("embedded") != now.get("embedded"):
         now = {"embedded": now.get("embedded")}
-    return ", ".join(
-        f"{_WORDS.get(name, name)} ({_shown(name, then.get(name))} then, {_shown(name, value)} now)"
-        for name, value in now.items()
-        if then.get(name) != value
-    )
+    pairs = ((name, then.get(name), value) for name, value in now.items())
+    return ", ".join(_difference(name, old, new) for name, old, new in pairs if old != new)
 
 
 def file_sha256(path: Path) -> str:
     """Hash a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _difference(name: str, then: object, now: object) -> str:
+    """Name a fact that differs; of one that is made of others, those that do."""
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        inner = {f"{name}.{key}": value for key, value in then.items()}
+        return differences(inner, {f"{name}.{key}": value for key, value in now.items()})
+    return f"{_WORDS.get(name, name)} ({_shown(name, then)} then, {_shown(name, now)} now)"
 
 
 def _shown(name: str, value: object) -> str:
