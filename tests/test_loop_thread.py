@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -36,6 +37,35 @@ def test_coroutines_run_beside_the_caller_and_end_with_the_block() -> None:
         loop.submit(asyncio.sleep(0)).result()  # by now the one above has begun
     assert log == ["opened", "cancelled", "closed"]
     assert "pixvec-loop" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_many_are_begun_in_their_order() -> None:
+    log: list[int] = []
+
+    async def note(number: int) -> int:
+        log.append(number)
+        return number
+
+    with LoopThread(resource([])) as loop:
+        results = [loop.submit(note(number)) for number in range(1_000)]
+        assert [result.result(timeout=10) for result in results] == log == list(range(1_000))
+
+
+def test_what_comes_after_a_loop_broke_is_dropped() -> None:
+    @asynccontextmanager
+    async def collapsing() -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fail())
+            yield
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ExceptionGroup) as caught, LoopThread(collapsing()) as loop:
+        while "pixvec-loop" in {thread.name for thread in threading.enumerate()}:
+            time.sleep(0.01)
+        loop.submit(asyncio.sleep(0))
+    assert caught.group_contains(ZeroDivisionError)
 
 
 def test_an_error_in_the_block_ends_the_thread() -> None:

@@ -13,7 +13,7 @@ from pixvec.window import WAITING_CELL_BYTES, WAITING_ROWS, UnderWay, Window, st
 def begin(window: Window, n: int, *, n_bytes: int = 0) -> list[Future[Row]]:
     rows: list[Future[Row]] = [Future() for _ in range(n)]
     for number, row in enumerate(rows):
-        window.add(UnderWay(number, f"row {number}", row, n_bytes=n_bytes))
+        window.add(UnderWay(number, f"row {number}".__str__, row, n_bytes=n_bytes))
     return rows
 
 

@@ -10,8 +10,10 @@ import asyncio
 import concurrent.futures
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 Resource = TypeVar("Resource")
@@ -35,6 +37,8 @@ class LoopThread(Generic[Resource]):
         self._closing = asyncio.Event()
         self._ready: concurrent.futures.Future[Resource] = concurrent.futures.Future()
         self._error: BaseException | None = None
+        self._waiting: deque[tuple[Coroutine[Any, Any, Any], concurrent.futures.Future[Any]]] = deque()
+        self._is_woken = False
         self._thread = threading.Thread(target=self._run, name="pixvec-loop")
 
     def __enter__(self) -> Self:
@@ -52,8 +56,22 @@ class LoopThread(Generic[Resource]):
             raise self._error
 
     def submit(self, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
-        """Start a coroutine in the loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        """Start a coroutine in the loop.
+
+        The loop is woken once for all that come while it works: a wake-up costs as much as a short coroutine.
+        """
+        result: concurrent.futures.Future[Result] = concurrent.futures.Future()
+        self._waiting.append((coroutine, result))
+        if not self._is_woken:
+            self._is_woken = True
+            self._loop.call_soon_threadsafe(self._start_waiting)
+        return result
+
+    def _start_waiting(self) -> None:
+        self._is_woken = False  # who comes from now on wakes the loop again
+        while self._waiting:
+            coroutine, result = self._waiting.popleft()
+            self._loop.create_task(coroutine).add_done_callback(partial(_hand_over, result))
 
     def _run(self) -> None:
         try:
@@ -75,6 +93,18 @@ class LoopThread(Generic[Resource]):
         with contextlib.suppress(RuntimeError):  # the loop is closed when it broke by itself
             self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join()
+        for coroutine, _ in self._waiting:
+            coroutine.close()  # it was never begun
+
+
+def _hand_over(result: concurrent.futures.Future[Result], task: asyncio.Task[Result]) -> None:
+    """Let a thread have what came of a task."""
+    if task.cancelled():
+        result.cancel()
+    elif error := task.exception():
+        result.set_exception(error)
+    else:
+        result.set_result(task.result())
 
 
 async def _cancel_others() -> None:

@@ -109,8 +109,10 @@ def embed_unordered(
         window = Window(partial(on_progress, report) if on_progress else None)
         for number, cell in enumerate(cells):
             n_bytes = len(cell) if isinstance(cell, bytes | str) else 0
-            name = f"row {number}, {_redacted(cell)}"
-            window.add(UnderWay(number, name, loop.submit(loop.resource.embed(cell)), n_bytes=n_bytes))
+            text = cell if isinstance(cell, str) else type(cell).__name__  # bytes would be held for too long
+            window.add(
+                UnderWay(number, partial(_name, number, text), loop.submit(loop.resource.embed(cell)), n_bytes=n_bytes)
+            )
             if number % _BREATH_ROWS == 0 and number - report.n_new > _EAGER_ROWS:
                 window.wait(_BREATH_S)
             while window.has_decided or (window and (window.is_full or is_full())):
@@ -270,6 +272,10 @@ class _Decided:
     async def row(self, final_url: str | None = None) -> Row:
         image = self.decided.image
         return replace(self.decided, image=image and replace(image, final_url=final_url))
+
+
+def _name(number: int, text: str) -> str:
+    return f"row {number}, {redacted(text)}"
 
 
 def _redacted(cell: object) -> str:

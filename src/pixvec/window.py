@@ -31,7 +31,7 @@ class UnderWay:
     number
         The row's, from 0.
     name
-        What the row is called when a bug is met at it.
+        Says what the row is called, when a bug is met at it.
     row
         What it comes to.
     n_bytes
@@ -40,7 +40,9 @@ class UnderWay:
 
     __slots__ = ("bug", "is_decided", "n_bytes", "name", "number", "row")
 
-    def __init__(self, number: int, name: str, row: concurrent.futures.Future[Row], *, n_bytes: int = 0) -> None:
+    def __init__(
+        self, number: int, name: Callable[[], str], row: concurrent.futures.Future[Row], *, n_bytes: int = 0
+    ) -> None:
         self.number = number
         self.name = name
         self.n_bytes = n_bytes
@@ -99,7 +101,7 @@ class Window:
         try:
             row = decided.row.result()
         except Exception as bug:  # noqa: BLE001 (it is raised in its turn)
-            bug.add_note(f"pixvec: this is a bug, met at {decided.name}, in {stage_of(bug)}")
+            bug.add_note(f"pixvec: this is a bug, met at {decided.name()}, in {stage_of(bug)}")
             decided.bug = bug
         else:
             yield decided.number, row

@@ -20,7 +20,7 @@ import certifi
 from aiohttp.abc import AbstractResolver
 
 from pixvec.errors import FetchError, UsageError
-from pixvec.fetch.address import AddressGuard, parse_allowed
+from pixvec.fetch.address import AddressBlockedError, AddressGuard, parse_allowed
 from pixvec.fetch.attempt import Attempt, Fetched
 from pixvec.fetch.bucket_attempt import BucketAttempt
 from pixvec.fetch.buckets import BucketObject, parse_bucket, parse_object
@@ -144,7 +144,14 @@ class Fetcher:
             if isinstance(source, LocalFile):
                 yield Fetched(await self._files.read(source, lease), None)
             else:
+                if isinstance(source, URL):
+                    self._refuse_blocked(source)
                 yield await self._persist(partial(self._attempt, source, lease, unless), lease)
+
+    def _refuse_blocked(self, url: URL) -> None:
+        """Refuse an address before anything is set up to dial it: the guard would, and a column may be full of them."""
+        if url.names_an_address and not self._options.proxy and (rule := self._guard.refusal(url.host, url.port)):
+            raise FetchError("address_blocked", AddressBlockedError(rule).detail)
 
     async def _persist(self, next_try: Callable[[float, bool], Attempt | BucketAttempt], lease: Lease) -> Fetched:
         retries = Retries(self._options)
