@@ -220,6 +220,21 @@ def test_nobody_on_stderr_is_no_reason_to_stop(
     assert (closed.returncode, (tmp_path / "out.csv").exists()) == (0, True)
 
 
+@pytest.mark.parametrize(
+    ("shell", "status", "stderr"),
+    [
+        ('"$@" > /dev/full', 1, "pixvec: stdout cannot be written to: No space left on device\n"),
+        ('"$@" >&-', 1, "pixvec: stdout cannot be written to: it is closed\n"),
+        ('"$@" | head -1 > /dev/null; exit ${PIPESTATUS[0]}', 141, ""),
+    ],
+    ids=["full", "closed", "no reader"],
+)
+def test_a_result_that_cannot_be_printed_is_an_exit_status(shell: str, status: int, stderr: str) -> None:
+    command = ["bash", "-c", shell, "bash", sys.executable, "-m", "pixvec", "models"]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (finished.returncode, finished.stderr) == (status, stderr)
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how far a start has come is read from /proc")
 def test_an_interrupt_while_it_starts_is_no_traceback() -> None:
     command = [sys.executable, "-m", "pixvec", "embed", "--help"]

@@ -61,10 +61,14 @@ def test_what_comes_after_a_loop_broke_is_dropped() -> None:
     async def fail() -> None:
         raise ZeroDivisionError
 
-    with pytest.raises(ExceptionGroup) as caught, LoopThread(collapsing()) as loop:
-        while "pixvec-loop" in {thread.name for thread in threading.enumerate()}:
-            time.sleep(0.01)
-        loop.submit(asyncio.sleep(0))
+    def start_late() -> None:
+        with LoopThread(collapsing()) as loop:
+            while "pixvec-loop" in {thread.name for thread in threading.enumerate()}:
+                time.sleep(0.01)
+            loop.submit(asyncio.sleep(0))
+
+    with pytest.raises(ExceptionGroup) as caught:
+        start_late()
     assert caught.group_contains(ZeroDivisionError)
 
 

@@ -6,13 +6,18 @@ a traceback through the import system would help nobody.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from pathlib import Path
 
 
 def main() -> None:
     """Run the command line, and leave with its exit status."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.stdout is None:
+        # It is closed. Printing must say so, and no file of a run may get its number.
+        sys.stdout = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 (it is open for as long as the process)
     from pixvec.cli import execute, load  # noqa: PLC0415 (the imports are what must be interruptible)
 
     for word in sys.argv[1:2]:

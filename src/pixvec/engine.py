@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.errors import UsageError
+from pixvec.errors import ModelError, UsageError
 
 _TELEMETRY = "openvino_telemetry"
 _telemetry = sys.modules.get(_TELEMETRY)
@@ -52,11 +52,33 @@ Program: TypeAlias = Callable[..., NDArray[np.float32]]
 Outputs: TypeAlias = tuple[NDArray[np.float32], ...]
 
 _STOP_POLL_MS = 50
+_OUT_OF_MEMORY = ("alloc", "out_of_memory", "failed to map segment", "Resource temporarily unavailable")
+"""What OpenVINO's messages hold when it gets no memory, or no thread for want of memory."""
 _HINTS: dict[Precision, Any] = {"bf16": ov.Type.bf16, "fp32": ov.Type.f32}
 
 
 class StoppedError(Exception):
     """The caller asked for a computation to stop."""
+
+
+@contextmanager
+def _naming_failures() -> Iterator[None]:
+    """Tell of the engine's own errors, which are all of one type, as of what they mean.
+
+    Raises
+    ------
+    MemoryError
+        When there is not enough memory.
+    ModelError
+        For whatever else it cannot do.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        if any(words in text for words in _OUT_OF_MEMORY):
+            raise MemoryError("there is not enough memory for the model") from error
+        raise ModelError(f"OpenVINO cannot compute the model: {text}") from error
 
 
 @cache
@@ -74,7 +96,8 @@ def resolve_precision(wanted: Literal["auto", "bf16", "fp32"]) -> Precision:
     """
     if wanted == "fp32":
         return "fp32"
-    has_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    with _naming_failures():
+        has_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if wanted == "bf16" and not has_bf16:
         raise UsageError("precision bf16: this processor does not compute in it; take auto or fp32")
     return "bf16" if has_bf16 else "fp32"
@@ -106,20 +129,19 @@ def compile_outputs(graph: Graph, precision: Precision) -> Callable[..., Outputs
     The result may be called from several threads at once: each has an inference request of its own. Where it is given
     an event as ``stop``, it raises `StoppedError` soon after the event is set.
     """
-    compiled = _core().compile_model(
-        graph,
-        "CPU",
-        # The latency hint with one stream gives each batch all cores; without the precision hint the engine chooses.
-        {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1},
-    )
+    # The latency hint with one stream gives each batch all cores; without the precision hint the engine chooses.
+    hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
+    with _naming_failures():
+        compiled = _core().compile_model(graph, "CPU", hints)
     local = threading.local()
 
     def run(*inputs: NDArray[Any], stop: threading.Event | None = None) -> Outputs:
-        if not hasattr(local, "request"):
-            local.request = compiled.create_infer_request()
-        heed(stop)
-        local.request.start_async(list(inputs), share_inputs=True)
-        _wait(local.request, stop)
+        with _naming_failures():
+            if not hasattr(local, "request"):
+                local.request = compiled.create_infer_request()
+            heed(stop)
+            local.request.start_async(list(inputs), share_inputs=True)
+            _wait(local.request, stop)
         return tuple(np.array(tensor.data) for tensor in local.request.output_tensors)
 
     return run

@@ -33,7 +33,7 @@ class LoopThread(Generic[Resource]):
 
     def __init__(self, manager: AbstractAsyncContextManager[Resource]) -> None:
         self._manager = manager
-        self._loop = asyncio.new_event_loop()
+        self._loop: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
         self._closing = asyncio.Event()
         self._ready: concurrent.futures.Future[Resource] = concurrent.futures.Future()
         self._error: BaseException | None = None
@@ -64,24 +64,26 @@ class LoopThread(Generic[Resource]):
         self._waiting.append((coroutine, result))
         if not self._is_woken:
             self._is_woken = True
-            self._loop.call_soon_threadsafe(self._start_waiting)
+            self._loop.result().call_soon_threadsafe(self._start_waiting)
         return result
 
     def _start_waiting(self) -> None:
         self._is_woken = False  # who comes from now on wakes the loop again
         while self._waiting:
             coroutine, result = self._waiting.popleft()
-            self._loop.create_task(coroutine).add_done_callback(partial(_hand_over, result))
+            asyncio.create_task(coroutine).add_done_callback(partial(_hand_over, result))
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            # The loop is made here and not by the caller, whom an interrupt may reach when it is half made.
+            with asyncio.Runner() as runner:
+                self._loop.set_result(runner.get_loop())
                 runner.run(self._hold())
         except BaseException as error:  # noqa: BLE001 (it is raised in the thread that waits)
-            if self._ready.done():
-                self._error = error
-            else:
-                self._ready.set_exception(error)
+            self._error = error if self._ready.done() else None
+            for waited_for in (self._loop, self._ready):
+                if not waited_for.done():
+                    waited_for.set_exception(error)
 
     async def _hold(self) -> None:
         async with self._manager as resource:
@@ -90,10 +92,12 @@ class LoopThread(Generic[Resource]):
             await _cancel_others()
 
     def _stop(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed when it broke by itself
-            self._loop.call_soon_threadsafe(self._closing.set)
+        if self._loop.exception() is None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed when it broke by itself
+                self._loop.result().call_soon_threadsafe(self._closing.set)
         self._thread.join()
-        for coroutine, _ in self._waiting:
+        for coroutine, result in self._waiting:
+            result.cancel()
             coroutine.close()  # it was never begun
 
 

@@ -187,7 +187,7 @@ class _Road:
         except RowError as error:
             row = _failed(error)
         except Exception as bug:
-            if not self._keep_going:
+            if not self._keep_going or isinstance(bug, MemoryError):
                 raise
             _LOGGER.warning("a bug, met at %s", _redacted(cell), exc_info=bug)
             row = Row(error="internal_error", detail=f"a bug of pixvec's: {type(bug).__name__} in {stage_of(bug)}")

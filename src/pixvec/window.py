@@ -101,7 +101,8 @@ class Window:
         try:
             row = decided.row.result()
         except Exception as bug:  # noqa: BLE001 (it is raised in its turn)
-            bug.add_note(f"pixvec: this is a bug, met at {decided.name()}, in {stage_of(bug)}")
+            if not isinstance(bug, MemoryError):
+                bug.add_note(f"pixvec: this is a bug, met at {decided.name()}, in {stage_of(bug)}")
             decided.bug = bug
         else:
             yield decided.number, row

@@ -92,17 +92,28 @@ OUT_OF_MEMORY = """
 import resource, sys
 from pathlib import Path
 from pixvec.cli import execute, load
-load("embed")
-n_pages = int(Path("/proc/self/statm").read_text().split()[0])
-resource.setrlimit(resource.RLIMIT_AS, (n_pages * resource.getpagesize(),) * 2)
-sys.exit(execute(sys.argv[1:]))
+load(sys.argv[2])
+n_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_AS, (n_bytes, n_bytes))
+sys.exit(execute(sys.argv[2:]))
 """
+
+
+def with_memory(n_bytes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Give a command that gets no more memory than this, beside what its imports have taken."""
+    command = [sys.executable, "-c", OUT_OF_MEMORY, str(n_bytes), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_too_little_memory_is_one_line(run: Run) -> None:
     run.write([*csv_lines(run.site), *[f"1,{'x' * 1000},"] * 20_000])
-    command = [sys.executable, "-c", OUT_OF_MEMORY, "embed", str(run.input), "-o", str(run.folder / "out.csv")]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    finished = with_memory(0, "embed", str(run.input), "-o", str(run.folder / "out.csv"))
+    assert (finished.returncode, finished.stderr) == (1, "pixvec: there is not enough memory\n")
+
+
+@pytest.mark.parametrize("n_bytes", [20 << 20, 120 << 20], ids=["to load it", "to compile for it"])
+def test_too_little_memory_for_the_engine_is_one_line(n_bytes: int, checkpoint: str) -> None:
+    finished = with_memory(n_bytes, "models", "check", checkpoint)
     assert (finished.returncode, finished.stderr) == (1, "pixvec: there is not enough memory\n")
 
 

@@ -9,11 +9,13 @@ from importlib import import_module
 
 import click
 
-from pixvec.cli.console import say
+from pixvec.cli.console import abandon_stdout, say, was_printing
 from pixvec.errors import ModelError, PixvecError, UsageError
 from pixvec.report import TooManyFailedError
 
 BROKE, WRONG_USE, TOO_MANY_FAILED, INTERRUPTED = 1, 2, 3, 130
+NOBODY_READS = 141
+"""What a shell says of a program in C whose reader left."""
 _COMMANDS = ("plan", "embed", "report", "search", "link", "dedupe", "run", "steps", "models")
 
 
@@ -35,9 +37,21 @@ def execute(arguments: list[str]) -> int:
     except click.ClickException as error:
         say(f"pixvec: {error.format_message()}")
         return WRONG_USE
+    except OSError as error:
+        if not was_printing(error):
+            raise
+        return _give_up_printing(error)
     except (KeyboardInterrupt, MemoryError, PixvecError) as end:
         say("; ".join([f"pixvec: {_words(end)}", *getattr(end, "__notes__", [])]))
         return _status(end)
+
+
+def _give_up_printing(error: OSError) -> int:
+    abandon_stdout()
+    if isinstance(error, BrokenPipeError):  # who reads has seen enough, as with | head
+        return NOBODY_READS
+    say(f"pixvec: stdout cannot be written to: {error.strerror or 'it is closed'}")
+    return BROKE
 
 
 def _words(end: BaseException) -> str:

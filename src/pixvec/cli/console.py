@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -19,6 +21,17 @@ def say(text: str) -> None:
     # Nobody may be listening, which is no reason to lose a run.
     with suppress(OSError):
         click.echo("\n".join(map(visible, text.split("\n"))), err=True)
+
+
+def was_printing(error: OSError) -> bool:
+    """Tell whether an error was met when something was printed; click prints whatever is."""
+    return any(frame.f_code is click.echo.__code__ for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def abandon_stdout() -> None:
+    """Let what is left to print go nowhere, or the interpreter tries again at its end."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def visible(text: str) -> str:

@@ -176,7 +176,7 @@ class _Parts:
         """Add to a bug which row it was met at: the first one that is undecided."""
         try:
             yield from rows
-        except PixvecError:
+        except (MemoryError, PixvecError):
             raise
         except Exception as bug:
             for _, piece, index in islice(self._places.values(), 1):
