@@ -6,6 +6,7 @@ the result columns of those rows.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -131,7 +132,8 @@ def reporting_write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(f"{path.name} cannot be written: {error.strerror or error}") from error
+        reason = os.strerror(error.errno) if error.errno else error  # Arrow says it in more words
+        raise RunError(f"{path.name} cannot be written: {reason}") from error
 
 
 def kept_indices(schema: pa.Schema, dropped: Collection[str]) -> list[int]:
