@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +28,10 @@ from pixvec.testing.server import ImageServer
 Finished = subprocess.CompletedProcess[str]
 
 
+QUICK = ("--isolate", "never", "--batch-size", "1")
+"""No decode workers to start, and a model that is compiled for one shape."""
+
+
 class Pixvec(Protocol):
     """Runs `pixvec embed` with the tiny checkpoint and the local server allowed."""
 
@@ -33,6 +39,15 @@ class Pixvec(Protocol):
 
 
 def run(*arguments: str | Path) -> Finished:
+    """Give a command in this process: a start of its own takes longer than most of what is tested here."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with redirect_stdout(stdout), redirect_stderr(stderr):
+        status = execute(list(map(str, arguments)))
+    return Finished(arguments, status, stdout.getvalue(), stderr.getvalue())
+
+
+def started(*arguments: str | Path) -> Finished:
+    """Give a command in a process of its own."""
     command = [sys.executable, "-m", "pixvec", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
@@ -48,7 +63,7 @@ def site() -> Iterator[ImageServer]:
 @pytest.fixture
 def pixvec(checkpoint: str, site: ImageServer) -> Pixvec:
     return lambda table, output, *flags: run(
-        "embed", table, "-o", output, "--model", checkpoint, "--allow-address", site.address, *flags
+        "embed", table, "-o", output, "--model", checkpoint, "--allow-address", site.address, *QUICK, *flags
     )
 
 
@@ -61,8 +76,9 @@ def photos(site: ImageServer, tmp_path: Path) -> Path:
     return path
 
 
-def test_csv_to_parquet(pixvec: Pixvec, photos: Path, tmp_path: Path) -> None:
-    finished = pixvec(photos, tmp_path / "out.parquet")
+def test_csv_to_parquet(checkpoint: str, site: ImageServer, photos: Path, tmp_path: Path) -> None:
+    flags = ["--model", checkpoint, "--allow-address", site.address]
+    finished = started("embed", photos, "-o", tmp_path / "out.parquet", *flags)
     assert (finished.returncode, finished.stdout) == (0, "")
     assert "6 rows: 4 vectors, 2 without\nfailures: http_404 1, null_input 1\n" in finished.stderr
     table = pq.read_table(tmp_path / "out.parquet")
