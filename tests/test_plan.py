@@ -140,8 +140,8 @@ def test_time_memory_and_disk_are_estimated(plan: Plan) -> None:
     assert all(stage.per_second > 0 for stage in plan.stages)
     slowest = max(plan.stages, key=lambda stage: stage.seconds)
     assert plan.bottleneck == slowest.name
-    assert plan.seconds_low == pytest.approx(plan.start_s + slowest.seconds)
-    assert plan.seconds_high >= plan.seconds_low
+    assert plan.seconds_low >= plan.start_s + max(slowest.seconds, sum(stage.seconds for stage in plan.stages[1:]))
+    assert plan.seconds_high == plan.seconds_low
     assert plan.memory_bytes > 50e6
     assert plan.disk_bytes > plan.output_bytes > 16 * 32 * 4
 

@@ -92,9 +92,7 @@ def _cells(reader: TableReader, column: str) -> Iterator[object]:
 
 
 def _machine() -> Machine:
-    """Measure the peak of this process and of its largest worker, now that these have ended."""
+    """Measure the peak of this process, which has loaded the model and run it."""
     unit = 1 if sys.platform == "darwin" else 1_024
-    own, workers = (
-        resource.getrusage(who).ru_maxrss * unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return Machine(own, workers, free_disk_bytes=shutil.disk_usage(Path.cwd()).free)
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return Machine(own, free_disk_bytes=shutil.disk_usage(Path.cwd()).free)

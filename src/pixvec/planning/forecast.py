@@ -28,6 +28,8 @@ _ROW_BYTES: Final = 600
 """Of a decided row that waits, its vector aside."""
 _FACTS_BYTES: Final = 90
 """What a row takes in the output beside its vector: above all the hash of its picture."""
+_WORKER_BYTES, _PIXEL_BYTES = 30 << 20, 8
+"""Of a decode worker, and of each pixel that it holds; measured, as the system gives a child its parent's peak."""
 _PACKED: Final = 0.92
 """What zstd leaves of vectors."""
 _UNREACHABLE: Final = frozenset({"host_not_found", "dns_error", "connect_error", "timeout", "tls_error"})
@@ -35,10 +37,9 @@ _UNREACHABLE: Final = frozenset({"host_not_found", "dns_error", "connect_error",
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What was measured of this process and its workers, and of the disk, in bytes."""
+    """What was measured of this process and of the disk, in bytes."""
 
     memory_bytes: int
-    worker_bytes: int
     free_disk_bytes: int
 
 
@@ -68,10 +69,10 @@ class Forecast:
     def plan(self, machine: Machine, *, name: str, column: str, model: str) -> Plan:
         """Put it all together."""
         survey, trial = self._survey, self._trial
-        fewest, most = self._stages(survey.n_different, self._urls), self._most()
+        fewest = self._stages(survey.n_different, self._urls)
+        most, n_most = (fewest, survey.n_different) if survey.n_different <= WAITING_ROWS else self._unsaved()
         bodies = {one: one.n_bytes for one in trial.tries}
         n_vectors = round(self._share * survey.n_urls)
-        low = max(stage.seconds for stage in fewest)
         results = n_vectors * self._dim * 4 * _PACKED + survey.n_rows * _FACTS_BYTES
         return Plan(
             name=name,
@@ -91,8 +92,8 @@ class Forecast:
             picture_bytes=round(_mean(one.n_bytes for one in self._decoded)),
             short_side=round(median(_short_sides(self._decoded) or [0])),
             stages=fewest,
-            seconds_low=self._pace.start_s + low,
-            seconds_high=self._pace.start_s + max(low, most[0].seconds, most[1].seconds + most[2].seconds),
+            seconds_low=self._pace.start_s + self._seconds(fewest, survey.n_different),
+            seconds_high=self._pace.start_s + self._seconds(most, n_most),
             start_s=self._pace.start_s,
             bottleneck=max(fewest, key=lambda stage: stage.seconds).name,
             fetched_bytes=round(self._urls.mean(bodies) * survey.n_different),
@@ -114,14 +115,18 @@ class Forecast:
             Stage("model", n_pictures / self._pace.pictures_per_second, self._pace.pictures_per_second),
         )
 
-    def _most(self) -> tuple[Stage, Stage, Stage]:
+    def _unsaved(self) -> tuple[tuple[Stage, Stage, Stage], int]:
         """Say what they take where no repeat is saved; a run saves those of the URLs that it met last."""
-        if self._survey.n_different <= WAITING_ROWS:
-            return self._stages(self._survey.n_different, self._urls)
-        return self._stages(self._survey.n_urls, self._rows)
+        return self._stages(self._survey.n_urls, self._rows), self._survey.n_urls
+
+    def _seconds(self, stages: tuple[Stage, Stage, Stage], n_urls: int) -> float:
+        """Say what they take together: servers are waited for meanwhile, but decoding and the model share all cores."""
+        fetch, decode, model = stages
+        own_s = n_urls * self._trial.url_cpu_s / self._trial.n_decode_threads
+        return max(fetch.seconds, decode.seconds + model.seconds + own_s)
 
     def _fetching_s(self, n_urls: int, weights: Weights) -> float:
-        """Say how long fetching takes: all connections are busy, or those to the busiest host are."""
+        """Say how long fetching takes: all connections are busy, or those to the busiest host are, or this process."""
         seconds = weights.mean({one: one.fetch_s for one in self._trial.tries})
         in_all = n_urls * seconds / self._options.connections
         part = n_urls / max(self._survey.n_urls, 1)
@@ -130,7 +135,7 @@ class Forecast:
             for host in self._all_hosts()
             if host.seconds is not None
         ]
-        return max([in_all, *at_hosts])
+        return max([in_all, n_urls * self._trial.url_cpu_s, *at_hosts])
 
     def _outcomes(self) -> tuple[Outcome, ...]:
         tried: defaultdict[str, list[Try]] = defaultdict(list)
@@ -155,7 +160,9 @@ class Forecast:
     def _memory(self, machine: Machine, largest: int) -> int:
         waiting = min(self._survey.n_urls, WAITING_ROWS) * (self._dim * 4 + _ROW_BYTES)
         bodies = min(self._options.max_bytes_in_flight, self._options.connections * largest)
-        return machine.memory_bytes + waiting + bodies + self._trial.n_decode_threads * machine.worker_bytes
+        pixels = max((one.image.width * one.image.height for one in self._decoded if one.image), default=0)
+        worker = _WORKER_BYTES + pixels * _PIXEL_BYTES
+        return machine.memory_bytes + waiting + bodies + self._trial.n_decode_threads * worker
 
     def _margin(self) -> float:
         if not self._trial.tries or len(self._trial.tries) >= self._survey.n_different:

@@ -73,8 +73,8 @@ class Plan:
     stages
         Fetch, decode, model.
     seconds_low, seconds_high
-        With the stages side by side and every repeat saved; with decoding and the model taking turns, and no repeat
-        saved that may come too late.
+        With every repeat saved, and with none saved that may come too late. Servers are waited for meanwhile, but
+        decoding and the model share the cores.
     bottleneck
         The stage that sets the pace.
     fetched_bytes
