@@ -48,7 +48,8 @@ def tool_of(code: str) -> str:
 
 def test_every_command_writes_its_file(photos: Path) -> None:
     written = {path.name for path in photos.iterdir() if not path.name.endswith(".provenance.json")}
-    assert {shlex.split(command)[-1] for command in COMMANDS} <= written
+    words = map(shlex.split, COMMANDS)
+    assert {outputs[outputs.index("-o") + 1].rstrip("/") for outputs in words} <= written
 
 
 EXAMPLES = {tool: [code for code in CODE if tool_of(code) == tool] for tool in TOOLS}

@@ -30,9 +30,20 @@ PICTURES = [image_bytes(size=(64, 48), seed=seed) for seed in range(4)]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a process's children are read from /proc")
 
 
+OTHERS: set[int] = set()
+"""Children of this process that embedders of other tests keep."""
+
+
 def children() -> list[int]:
     tasks = Path("/proc/self/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
+    return [int(child) for task in tasks for child in task.read_text().split() if int(child) not in OTHERS]
+
+
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    gc.collect()
+    OTHERS.clear()
+    OTHERS.update(children())
 
 
 @pytest.fixture
