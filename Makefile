@@ -31,7 +31,7 @@ lint: $(VENV)/lint.done  ## check style, types and the floors of the house
 
 docs: $(VENV)/docs.done  ## write the parts of docs/ that the code knows, and build the site in build/site
 	$(VENV)/bin/python tools/write_docs.py
-	$(VENV)/bin/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 
 bench: $(VENV_ALL)/bench.done  ## time pixvec side by side with what one would otherwise write
 	$(VENV_ALL)/bin/python benchmarks/forward_pass.py

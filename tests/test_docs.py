@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from inspect import isfunction, signature
 from pathlib import Path
 
+import click
+
+import pixvec
+from pixvec.cli import cli
 from pixvec.codes import CODES
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +29,43 @@ def test_every_code_has_its_place_among_the_failures() -> None:
 
 
 PROMISE = re.compile(r"^\| \*\*.+\*\*.* \| (?P<tests>`tests/[^|]+`) \|$", re.MULTILINE)
+
+
+def test_every_command_has_its_help_on_the_page_of_commands() -> None:
+    page = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    commands = [f"pixvec {name}" for name in cli.list_commands(click.Context(cli))]
+    assert re.findall(r"^## `(.*)`\n\n```text\nUsage: ", page, re.MULTILINE) == [*commands, "pixvec models check"]
+
+
+def test_the_page_on_python_has_every_public_name() -> None:
+    page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^::: (\S+)$", page, re.MULTILINE))
+    homes = {name: getattr(pixvec, name).__module__ for name in pixvec.__all__}
+    assert [name for name, home in homes.items() if not {home, f"{home}.{name}"} & shown] == []
+
+
+def test_the_page_on_python_has_every_option_of_every_function() -> None:
+    page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+    tables = re.findall(r"^\*\*(`.*`)\*\*\n\n((?:\|.*\n)+)", page, re.MULTILINE)
+    listed = {
+        (taker, option)
+        for takers, table in tables
+        for taker in re.findall(r"\w+", takers)
+        for option in re.findall(r"^\| `(\w+)`", table, re.MULTILINE)
+    }
+    functions = {name: getattr(pixvec, name) for name in pixvec.__all__ if isfunction(getattr(pixvec, name))}
+    taken = {
+        (name, part.name)
+        for name, function in functions.items()
+        for part in signature(function).parameters.values()
+        if part.kind is part.KEYWORD_ONLY
+    }
+    assert {(name, option) for name, option in taken - listed if option not in functions[name].__doc__} == set()
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")}
+    assert set(re.findall(r"[\w.]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))) == pages
 
 
 def test_every_promise_of_security_names_tests_that_exist() -> None:

@@ -10,12 +10,27 @@ import pandas as pd
 import pytest
 
 from pixvec.cli import execute
+from pixvec.recipe import STEPS, RecipeError, check, parse
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 
 DOCS = Path(__file__).parent.parent / "docs"
 BLOCKS = re.compile(r"```(python|)\n(.*?)```", re.DOTALL)
+COMMAND = re.compile(r"^(?:\$ )?(pixvec .*)$", re.MULTILINE)
 REACHING = {"embed", "search", "run"}
+TESTED_APART = {"tables.md"}
+
+
+def examples(page: Path) -> list[tuple[str, str]]:
+    """Give the code and the commands of a page, each with its language, in their order."""
+    return [
+        (language, example)
+        for language, block in BLOCKS.findall(page.read_text(encoding="utf-8"))
+        for example in ([block] if language == "python" else COMMAND.findall(block))
+    ]
+
+
+PAGES = [page.name for page in sorted(DOCS.glob("*.md")) if page.name not in TESTED_APART and examples(page)]
 
 
 @pytest.fixture
@@ -36,23 +51,26 @@ def run_command(line: str, server: ImageServer) -> None:
 
 def run_code(code: str, server: ImageServer) -> None:
     options = f"model='demo', allow_address=({server.address!r},)"
-    exec(re.sub(r"(embed_images\(.*\]\))", lambda call: f"{call[1][:-1]}, {options})", code), {})
+    reaching = r"((?:embed_images|embed_file|run_recipe)\(.*)\)$"
+    exec(re.sub(reaching, rf"\1, {options})", code.replace(', model="demo"', ""), flags=re.MULTILINE), {})
 
 
 @pytest.mark.filterwarnings("ignore::pixvec.PixvecWarning")
-@pytest.mark.parametrize(
-    "page", ["tutorial.md", "format.md", "index.md", "cache.md", "search.md", "links.md", "runs.md", "texts.md"]
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_the_examples_of_a_page_run(page: str, photos: Path, server: ImageServer) -> None:
     if page == "format.md":
         run_command("pixvec embed photos.csv -o photos.parquet", server)
-    n_run = 0
-    for language, block in BLOCKS.findall((DOCS / page).read_text(encoding="utf-8")):
+    text = (DOCS / "recipe.md").read_text(encoding="utf-8")
+    (photos / "recipe.txt").write_text(re.findall(r"```recipe\n(.*?)```", text, re.DOTALL)[0])
+    for language, example in examples(DOCS / page):
         if language == "python":
-            run_code(block, server)
-            n_run += 1
-        for line in block.splitlines():
-            if language == "" and line.startswith("pixvec "):
-                run_command(line, server)
-                n_run += 1
-    assert n_run > 0
+            run_code(example, server)
+        else:
+            run_command(example, server)
+
+
+def test_a_recipes_errors_read_as_the_page_shows() -> None:
+    recipe = parse('embed_text_with_model(ds.captoin, {"precision": "fp16"}) -> (ds.v)')
+    with pytest.raises(RecipeError) as raised:
+        check(recipe, STEPS, {"caption": "text"})
+    assert f"```\n{raised.value}\n```" in (DOCS / "recipe.md").read_text(encoding="utf-8")

@@ -41,16 +41,21 @@ def main() -> None:
     table, output = FOLDER / "photos.csv", FOLDER / "photos.parquet"
     pictures: dict[str, bytes] = {}
     with ImageServer() as server:
-        with table.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("title", "image_url"), *rows(server, pictures)])
-        command = ["embed", str(table), "-o", str(output), "--restart", "--model", "demo"]
-        command += ["--allow-address", server.address]
+        command = prepare(server, pictures, table, output)
         print("$ pixvec", *command, flush=True)
         subprocess.run([sys.executable, "-m", "pixvec", *command], check=True)
     shelves = list(show(output, pictures))
     text = "Drawn pictures, embedded by pixvec with its demo model, which knows this drawn world and nothing else."
     (FOLDER / "gallery.html").write_text(render_gallery("pixvec demo", shelves, text=text), encoding="utf-8")
     print(f"\nThe table is in {output}, a page with the pictures in {FOLDER / 'gallery.html'}.")
+
+
+def prepare(server: ImageServer, pictures: dict[str, bytes], table: Path, output: Path) -> list[str]:
+    """Write the table, and give the words of the command that embeds it."""
+    with table.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("title", "image_url"), *rows(server, pictures)])
+    words = ["embed", str(table), "-o", str(output), "--restart", "--model", "demo"]
+    return [*words, "--allow-address", server.address]
 
 
 def rows(server: ImageServer, pictures: dict[str, bytes]) -> Iterator[tuple[str, str]]:

@@ -6,19 +6,37 @@ python tools/write_docs.py --check   only tells which are not what the code says
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 
 import click
 
+from pixvec.api import ColumnOptions, Embedder, FileOptions, FrameOptions
 from pixvec.cli import cli
 from pixvec.codes import CODES, Code
+from pixvec.duplicates import DuplicateOptions
+from pixvec.link import LinkOptions
 from pixvec.recipe import STEPS, describe
+from pixvec.recipe.run import RecipeOptions
+from pixvec.retrieve import SearchOptions
 
 DOCS = Path(__file__).parent.parent / "docs"
+TAKERS: dict[str, type] = {
+    "Embedder": Embedder,
+    "embed_images": ColumnOptions,
+    "embed_table": FrameOptions,
+    "embed_file": FileOptions,
+    "run_recipe": RecipeOptions,
+    "search": SearchOptions,
+    "link_embeddings": LinkOptions,
+    "dedupe": DuplicateOptions,
+}
 
 
 def failures() -> str:
@@ -40,14 +58,18 @@ def _failure(code: Code) -> str:
 def commands() -> str:
     """Every command's help, as it is printed."""
     with click.Context(cli, info_name="pixvec") as context:
-        return "\n\n".join(_help(name, context) for name in cli.list_commands(context))
+        return "\n\n".join(_helps(cli, context))
 
 
-def _help(name: str, parent: click.Context) -> str:
-    command = cli.get_command(parent, name)
-    assert command is not None, "it was listed"
-    with click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100) as context:
-        return f"## `pixvec {name}`\n\n```text\n{command.get_help(context)}\n```"
+def _helps(group: click.Group, parent: click.Context) -> Iterator[str]:
+    for name in group.list_commands(parent):
+        command = group.get_command(parent, name)
+        assert command is not None, "it was listed"
+        wide = click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100)
+        with wide as context:
+            yield f"## `{context.command_path}`\n\n```text\n{command.get_help(context)}\n```"
+            if isinstance(command, click.Group):
+                yield from _helps(command, context)
 
 
 def steps() -> str:
@@ -55,7 +77,43 @@ def steps() -> str:
     return "\n\n".join(f"### {step.name}\n\n```\n{describe(step)}\n```" for step in STEPS.values())
 
 
-PARTS: dict[str, Callable[[], str]] = {"commands": commands, "failures": failures, "steps": steps}
+def options() -> str:
+    """Every option in Python: its default, what it means, and what takes it."""
+    takers: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for taker, options_type in TAKERS.items():
+        meaning = _meanings(options_type)
+        for field in fields(options_type):
+            if field.metadata:
+                row = f"| `{field.name}` | `{field.default!r}` | {meaning[field.name]} |"
+                takers[field.name, row].append(taker)
+    rows: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for (_, row), names in takers.items():
+        rows[tuple(names)].append(row)
+    return "\n\n".join(_option_table(names, lines) for names, lines in rows.items())
+
+
+def _option_table(takers: tuple[str, ...], rows: list[str]) -> str:
+    head = "| option | default | meaning |\n|---|---|---|\n"
+    return f"**{', '.join(f'`{taker}`' for taker in takers)}**\n\n{head}" + "\n".join(rows)
+
+
+def _meanings(options_type: type) -> dict[str, str]:
+    """Read what options mean: from their help or, for those that are Python's alone, from their classes' docstrings."""
+    found: dict[str, str] = {}
+    for kind in options_type.__mro__:
+        described = inspect.cleandoc(kind.__doc__ or "").partition("Parameters\n----------\n")[2].partition("\n\n")[0]
+        for names, text in re.findall(r"^(\w[\w, ]*)\n((?:    .+\n?)+)", described, re.MULTILINE):
+            found = dict.fromkeys(names.split(", "), " ".join(text.split())) | found
+    found |= {field.name: field.metadata["help"] for field in fields(options_type) if field.metadata.get("help")}
+    return {name: text.replace("``", "`").replace("|", "\\|") for name, text in found.items()}
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "commands": commands,
+    "failures": failures,
+    "options": options,
+    "steps": steps,
+}
 
 
 def rewritten(text: str) -> str:

@@ -180,7 +180,15 @@ class Embedder(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class CallOptions(Options):
-    """How a call tells what happens."""
+    """How a call tells what happens.
+
+    Parameters
+    ----------
+    progress
+        As in `Embedder.embed`.
+    errors
+        What a row without a vector does: "null" leaves it empty, "raise" raises the error of the first.
+    """
 
     progress: bool | OnProgress | None = None
     errors: Literal["null", "raise"] = limit("null")
@@ -382,7 +390,7 @@ def embed_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
     **options
         The fields of `FileOptions`: those of `embed_table`, ``limit``, ``max_failed``, ``part_rows``, ``restart``,
         ``retry_failed``, ``retry_codes``, ``keep_going``, ``quiet``; for text ``delimiter``, ``encoding``,
-        ``infer_types``.
+        ``infer_types``; ``progress`` as in `Embedder.embed`.
 
     Raises
     ------

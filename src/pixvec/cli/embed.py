@@ -14,7 +14,9 @@ from pixvec.run import FileOptions, run_file
 
 @click.command()
 @click.argument("input")
-@click.option("-o", "--output", required=True, help="the file to write, .csv or .parquet; or a folder/ of parts")
+@click.option(
+    "-o", "--output", required=True, help="the file to write, its ending says the format; or a folder/ of parts"
+)
 @with_options(FileOptions)
 def embed(input: str, output: str, **options: Any) -> None:
     """Embed a column of image URLs of INPUT: a table file, a pattern in quotes, or a folder, also one of pictures.

@@ -27,6 +27,8 @@ class FetchOptions(Options):
         Of one body.
     max_bytes_in_flight
         Of all bodies together, from their first byte to the end of their use.
+    max_redirects
+        Of one try.
     timeout_s
         Of one try, redirects and body included; waiting for a turn is not counted.
     connect_timeout_s
