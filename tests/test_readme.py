@@ -40,7 +40,11 @@ def test_the_example_runs(
 
 
 def test_the_commands_run_and_tell_what_is_shown(
-    server: ImageServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    checkpoint: str,
+    server: ImageServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     urls = [server.add(f"/{seed}.jpg", body=image_bytes(seed=seed)) for seed in range(61)]
     urls += [server.add("/half.jpg", body=image_bytes()[:2_000]), server.add("/page", body=b"<html>"), "anna.jpg", ""]
@@ -50,7 +54,7 @@ def test_the_commands_run_and_tell_what_is_shown(
     monkeypatch.chdir(tmp_path)
     for line in re.findall(r"^\$ pixvec (.*)$", README, re.MULTILINE):
         command, *words = shlex.split(line, comments=True)
-        reaching = ["--model", "demo", "--allow-address", server.address, "--isolate", "never"]
+        reaching = ["--model", checkpoint, "--allow-address", server.address, "--isolate", "never"]
         flags = reaching if command in {"embed", "search", "run"} else []
         assert execute([command, *words, *flags]) == 0
     shown = re.findall(r"^67 rows.*?^wrote photos.parquet$", README, re.MULTILINE | re.DOTALL)[0]

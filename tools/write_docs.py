@@ -17,14 +17,15 @@ from pathlib import Path
 
 import click
 
-from pixvec.api import ColumnOptions, Embedder, FileOptions, FrameOptions
+from pixvec.api import ColumnOptions, Embedder, FrameOptions
 from pixvec.cli import cli
 from pixvec.codes import CODES, Code
 from pixvec.duplicates import DuplicateOptions
 from pixvec.link import LinkOptions
 from pixvec.recipe import STEPS, describe
-from pixvec.recipe.run import RecipeOptions
+from pixvec.recipe.session import RecipeOptions
 from pixvec.retrieve import SearchOptions
+from pixvec.run.options import FileOptions
 
 DOCS = Path(__file__).parent.parent / "docs"
 TAKERS: dict[str, type] = {
