@@ -17,7 +17,7 @@ from pixvec.testing.server import ImageServer
 DOCS = Path(__file__).parent.parent / "docs"
 BLOCKS = re.compile(r"```(python|)\n(.*?)```", re.DOTALL)
 COMMAND = re.compile(r"^(?:\$ )?(pixvec .*)$", re.MULTILINE)
-REACHING = {"embed", "search", "run"}
+REACHING = {"embed", "plan", "search", "run"}
 TESTED_APART = {"tables.md"}
 
 
@@ -51,8 +51,11 @@ def run_command(line: str, server: ImageServer) -> None:
 
 def run_code(code: str, server: ImageServer) -> None:
     options = f"model='demo', allow_address=({server.address!r},)"
-    reaching = r"((?:embed_images|embed_file|run_recipe)\(.*)\)$"
-    exec(re.sub(reaching, rf"\1, {options})", code.replace(', model="demo"', ""), flags=re.MULTILINE), {})
+
+    def reaching(call: re.Match[str]) -> str:
+        return call[1].replace(', model="demo"', "") + f", {options})"
+
+    exec(re.sub(r"((?:embed_images|embed_file|run_recipe)\(.*)\)$", reaching, code, flags=re.MULTILINE), {})
 
 
 @pytest.mark.filterwarnings("ignore::pixvec.PixvecWarning")

@@ -50,6 +50,7 @@ def test_the_commands_run_and_tell_what_is_shown(
     urls += [server.add("/half.jpg", body=image_bytes()[:2_000]), server.add("/page", body=b"<html>"), "anna.jpg", ""]
     urls += [server.url("/gone.jpg"), "http://169.254.169.254/latest/meta-data/"]
     pd.DataFrame({"image_url": urls}).to_csv(tmp_path / "photos.csv", index=False)
+    pd.DataFrame({"caption": ["a red bicycle", "a cat"]}).to_csv(tmp_path / "texts.csv", index=False)
     (tmp_path / "recipe.txt").write_text("embed_images(ds.image_url) -> (ds.embedding)")
     monkeypatch.chdir(tmp_path)
     for line in re.findall(r"^\$ pixvec (.*)$", README, re.MULTILINE):
