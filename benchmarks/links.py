@@ -69,6 +69,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000], help="how many vectors")
     parser.add_argument("--only", nargs="+", choices=PEERS, default=list(PEERS), help="these contenders")
     parser.add_argument("--rounds", type=int, default=1, help="how often to go there and back")
+    parser.add_argument("--once", action="store_true", help="visit each once, there and not back")
     parser.add_argument("--noise", type=float, default=0.7, help="0.7: clusters apart; 1.2: clusters that overlap")
     parser.add_argument("--limit-s", type=float, default=3600, help="how long a visit may take")
     asked = parser.parse_args()
@@ -82,7 +83,8 @@ def _compare(n_rows: int, asked: argparse.Namespace) -> dict[str, Record]:
     path = vectors_file(_FOLDER, n_rows, asked.noise)
     truth = true_neighbors(np.load(path, mmap_mode="r"), N_NEAREST)
     records = {name: Record() for name in asked.only}
-    for name in [*asked.only, *reversed(asked.only)] * asked.rounds:
+    back = () if asked.once else reversed(asked.only)
+    for name in [*asked.only, *back] * asked.rounds:
         if records[name].failures:
             continue
         try:
