@@ -15,7 +15,7 @@ from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 
 DOCS = Path(__file__).parent.parent / "docs"
-BLOCKS = re.compile(r"```(python|)\n(.*?)```", re.DOTALL)
+BLOCKS = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^(?:\$ )?(pixvec .*)$", re.MULTILINE)
 REACHING = {"embed", "plan", "search", "run"}
 TESTED_APART = {"tables.md"}
@@ -45,12 +45,12 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: ImageServer)
 
 def run_command(line: str, server: ImageServer) -> None:
     _, command, *words = shlex.split(line, comments=True)
-    flags = ["--model", "demo", "--allow-address", server.address] if command in REACHING else []
-    assert execute([command, *words, *flags]) == 0
+    reaching = ["--model", "demo", "--allow-address", server.address, "--isolate", "never"]
+    assert execute([command, *words, *(reaching if command in REACHING else [])]) == 0
 
 
 def run_code(code: str, server: ImageServer) -> None:
-    options = f"model='demo', allow_address=({server.address!r},)"
+    options = f"model='demo', allow_address=({server.address!r},), isolate='never'"
 
     def reaching(call: re.Match[str]) -> str:
         return call[1].replace(', model="demo"', "") + f", {options})"
@@ -70,6 +70,12 @@ def test_the_examples_of_a_page_run(page: str, photos: Path, server: ImageServer
             run_code(example, server)
         else:
             run_command(example, server)
+
+
+def test_no_block_of_a_page_is_overlooked() -> None:
+    texts = {page.name: page.read_text(encoding="utf-8") for page in DOCS.glob("*.md")}
+    fences = {name: len(re.findall("^```", text, re.MULTILINE)) for name, text in texts.items()}
+    assert {name: 2 * len(BLOCKS.findall(text)) for name, text in texts.items()} == fences
 
 
 def test_a_recipes_errors_read_as_the_page_shows() -> None:

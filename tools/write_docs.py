@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from pixvec.api import ColumnOptions, Embedder, FrameOptions
+from pixvec.api import ColumnOptions, Embedder, FrameOptions, TextOptions
 from pixvec.cli import cli
 from pixvec.codes import CODES, Code
 from pixvec.duplicates import DuplicateOptions
@@ -31,6 +31,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 TAKERS: dict[str, type] = {
     "Embedder": Embedder,
     "embed_images": ColumnOptions,
+    "embed_texts": TextOptions,
     "embed_table": FrameOptions,
     "embed_file": FileOptions,
     "run_recipe": RecipeOptions,
