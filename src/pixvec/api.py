@@ -207,7 +207,7 @@ class TextOptions(CallOptions, ModelOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameOptions(TableOptions, ColumnOptions):
+class FrameOptions(ColumnOptions, TableOptions):
     """How a table in memory is embedded."""
 
 

@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
+import pyarrow as pa
 import pytest
 
 import pixvec
@@ -145,6 +146,11 @@ def test_case_10_the_limit_is_of_the_picture(codes: Codes) -> None:
         "data:;base64," + base64.b64encode(bytes(1001)).decode(): "too_many_bytes",
     }
     assert dict(zip(expected, codes(list(expected), max_bytes=1000), strict=True)) == expected
+
+
+def test_case_10_a_picture_in_its_url_is_read_in_a_table_in_memory_too(checkpoint: str) -> None:
+    table = pixvec.embed_table(pa.table({"url": list(DATA_URLS)[:1]}), column="url", model=checkpoint)
+    assert table["embedding_error"].to_pylist() == [None]
 
 
 def test_case_10_a_picture_in_its_url_is_blocked_in_files(checkpoint: str, tmp_path: Path) -> None:
