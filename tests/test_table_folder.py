@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -144,6 +145,15 @@ def test_what_folders_say_becomes_columns_of_text(tmp_path: Path) -> None:
         {"url": "b", "year": "2025", "kind": None},
     ]
     assert read(tmp_path / "in" / "year=*" / "**" / "*.csv").column_names == ["url", "year", "kind"]
+
+
+@pytest.mark.parametrize("raw", [b"caf\xe9", b"caf%E9"], ids=["bytes", "escaped"])
+def test_what_a_folder_says_that_is_no_text_stays_escaped(tmp_path: Path, raw: bytes) -> None:
+    try:
+        folder = write(tmp_path, {f"{os.fsdecode(raw)}=1/k={os.fsdecode(raw)}/1.csv": "url\na\n"})
+    except OSError:
+        pytest.skip("this file system takes no names that are not text")
+    assert read(folder).to_pylist() == [{"url": "a", "caf%E9": "1", "k": "caf%E9"}]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote_to_bytes
 
 from pixvec.errors import UsageError
 
@@ -43,7 +43,16 @@ class Listing:
         """Read what the folders between the root and a file say about its rows: ``key=value``."""
         folders = path.relative_to(self.root).parent.parts
         pairs = [folder.partition("=") for folder in folders if "=" in folder]
-        return {unquote(key): None if value == _NULL_VALUE else unquote(value) for key, _, value in pairs}
+        return {_unescaped(key): None if value == _NULL_VALUE else _unescaped(value) for key, _, value in pairs}
+
+
+def _unescaped(name: str) -> str:
+    """Read a part of a folder's name, whose bytes may be escaped; where they are no text they stay so."""
+    raw = unquote_to_bytes(os.fsencode(name))
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return quote(raw)
 
 
 def list_files(place: Path) -> Listing | None:
