@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -158,3 +159,31 @@ def test_cells_keep_their_text_in_a_typed_file(site: ImageServer, options: dict[
     table = pq.read_table(tmp_path / "out.parquet").select([*cells, "note"])
     assert set(table.schema.types) == {pa.string()}
     assert table.to_pylist() == [{**cells, "note": 'a\nb "c"'}]
+
+
+@pytest.mark.parametrize("output", ["out.parquet", "out.jsonl", "out/"])
+def test_columns_of_one_name_are_an_error_before_work_where_the_output_goes_by_name(
+    output: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_text("url,a,a\nhttps://a.example/1.png,1,2\n")
+    with pytest.raises(pixvec.UsageError, match="several columns are called 'a'"):
+        pixvec.embed_file(tmp_path / "in.csv", f"{tmp_path}/{output}", **options)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".arrow"])
+def test_columns_of_one_name_are_kept_where_the_output_has_room_for_them(
+    ending: str, site: ImageServer, options: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_text(f"url,a,a\n{site.url('/0.png')},1,2\n")
+    pixvec.embed_file(tmp_path / "in.csv", tmp_path / f"out{ending}", **options)
+    table = next(open_table(tmp_path / f"out{ending}").chunks(9)).table
+    assert [table.column(place).to_pylist() for place in (1, 2)] == [["1"], ["2"]]
+
+
+@pytest.mark.parametrize("name", [b"\xe9.parquet", b"\xe9.csv", b"\xe9/"], ids=["parquet", "csv", "folder"])
+def test_an_output_whose_path_is_no_text_is_an_error_before_work(
+    name: bytes, options: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_text("url\nhttps://a.example/1.png\n")
+    with pytest.raises(pixvec.UsageError, match="cannot be written: its path is not UTF-8"):
+        pixvec.embed_file(tmp_path / "in.csv", f"{tmp_path}/{os.fsdecode(name)}", **options)

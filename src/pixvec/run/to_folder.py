@@ -15,7 +15,7 @@ from pixvec.run.job import Job
 from pixvec.run.part_files import PartWriter
 from pixvec.run.parts import Part, parts_folder
 from pixvec.run.work_folder import REPLACED, UNFINISHED, flush
-from pixvec.table import open_frame, reporting_write_errors
+from pixvec.table import check_path, open_frame, reporting_write_errors
 
 
 def embed_to_folder(job: Job, work: Path, place: Path) -> None:
@@ -54,6 +54,7 @@ def check_folder(input: Path, output: Path) -> None:
     UsageError
         If it can't.
     """
+    check_path(output)
     parent = output.absolute().parent
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file, and a folder was asked for")

@@ -7,7 +7,8 @@ at all is the business of whoever gives a temporary one. Knows nothing of URLs, 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -17,10 +18,11 @@ import pyarrow as pa
 from pixvec.errors import UsageError
 from pixvec.table.chunk import Chunk, TableReader, TableWriter, reporting_write_errors
 from pixvec.table.files import TableFile
-from pixvec.table.formats import format_of, keeps_metadata, pictures_folder, read_table
+from pixvec.table.formats import FORMATS, format_of, keeps_metadata, pictures_folder, read_table
 from pixvec.table.frame import Frame, open_frame
 from pixvec.table.listing import content_sha256, list_files
 from pixvec.table.options import ReadOptions
+from pixvec.table.parquet import ParquetWriter
 from pixvec.table.url_column import find_text_column, find_url_column
 
 __all__ = [
@@ -29,7 +31,9 @@ __all__ = [
     "ReadOptions",
     "TableReader",
     "TableWriter",
+    "check_names",
     "check_output",
+    "check_path",
     "content_sha256",
     "create_table",
     "find_text_column",
@@ -107,6 +111,7 @@ def check_output(input: str | os.PathLike[str], output: str | os.PathLike[str]) 
     """
     source, output = Path(input), Path(output)
     format_of(TableFile.of(output))
+    check_path(output)
     with _blaming(output, "written"):
         if output.is_dir():
             raise UsageError(f"{output} is a folder: give the name of a file in it")
@@ -118,6 +123,36 @@ def check_output(input: str | os.PathLike[str], output: str | os.PathLike[str]) 
             raise UsageError(f"{output} is the input: write to another file")
         if _would_be_read(output, source):
             raise UsageError(f"{output} would be one of the files of {source}: write to another folder")
+
+
+def check_path(output: Path) -> None:
+    """Check, before any work, that a path can be written at all.
+
+    Raises
+    ------
+    UsageError
+        If it can't.
+    """
+    with _blaming(output, "written"):
+        str(output.resolve()).encode()
+
+
+def check_names(names: Sequence[str], output: Path) -> None:
+    """Check, before any work, that an output, a file or a folder of Parquet, can hold columns of these names.
+
+    Raises
+    ------
+    UsageError
+        If two are called the same, and readers of the output's format know columns by name alone.
+    """
+    repeated = next((name for name, count in Counter(names).items() if count > 1), None)
+    ending = TableFile.of(output).ending
+    writer = FORMATS[ending].writer if ending in FORMATS and not output.is_dir() else ParquetWriter
+    if repeated is not None and not writer.repeats_names:
+        raise UsageError(
+            f"several columns are called {repeated!r}, and in {output} columns go by name: "
+            "rename all but one, or write to .csv or .arrow"
+        )
 
 
 def _would_be_read(output: Path, source: Path) -> bool:
@@ -135,3 +170,9 @@ def _blaming(path: Path, what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(f"{path} cannot be {what}: {error.strerror}") from error
+    except UnicodeEncodeError as error:  # Arrow opens nothing else
+        raise UsageError(f"{_shown(path)} cannot be {what}: its path is not UTF-8") from error
+
+
+def _shown(path: Path) -> str:
+    return os.fsencode(path).decode(errors="replace")

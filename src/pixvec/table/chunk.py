@@ -75,6 +75,8 @@ class TableWriter(ABC):
     """
 
     keeps_metadata: ClassVar[bool]
+    repeats_names: ClassVar[bool] = True
+    """Whether readers of the format take columns of one name."""
 
     def __init__(
         self, file: TableFile, source: TableReader, results: pa.Schema, *, dropped: Collection[str] = ()

@@ -113,6 +113,7 @@ class JsonWriter(TableWriter):
     """A JSON Lines file in the making; the lines of a source that is JSON Lines too get more members at their end."""
 
     keeps_metadata = False
+    repeats_names = False
 
     def __init__(
         self, file: TableFile, source: TableReader, results: pa.Schema, *, dropped: Collection[str] = ()

@@ -48,6 +48,8 @@ class ParquetReader:
 class ParquetWriter(GroupWriter):
     """A Parquet file in the making."""
 
+    repeats_names = False
+
     def __init__(
         self, file: TableFile, source: TableReader, results: pa.Schema, *, dropped: Collection[str] = ()
     ) -> None:
