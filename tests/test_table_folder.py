@@ -109,6 +109,23 @@ def test_parts_of_a_table_have_its_types_and_provenance(tmp_path: Path) -> None:
     assert embed(tmp_path / "in", tmp_path / "out.tsv").splitlines()[1] == '1\t"[""a""]"\t\ttimeout\ttoo slow'
 
 
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ({"weights_sha256": "a", "precision": "bf16"}, {"weights_sha256": "a"}),
+        ({"weights_sha256": "b", "precision": "fp32"}, None),
+    ],
+    ids=["one model", "two models"],
+)
+def test_a_merged_column_says_what_its_files_agree_in(
+    other: dict[str, str], expected: dict[str, str] | None, tmp_path: Path
+) -> None:
+    for number, facts in enumerate([{"weights_sha256": "a", "precision": "fp32"}, other]):
+        field = pa.field("v", pa.list_(pa.float32(), 1), metadata={PROVENANCE_KEY: json.dumps(facts)})
+        pq.write_table(pa.table({"v": [[1.0]]}, pa.schema([field])), tmp_path / f"{number}.parquet")
+    assert read_provenance(open_table(tmp_path).schema, "v") == expected
+
+
 def test_a_clash_of_types_names_file_and_column(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name, cells in {"a": [None], "b": [1], "c": ["x"]}.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pixvec.errors import UsageError
+from pixvec.result_columns import PROVENANCE_KEY
 from pixvec.table.chunk import Chunk, TableReader
 from pixvec.table.listing import Listing
 
@@ -127,6 +129,17 @@ def _joined_field(one: pa.Field, other: pa.Field) -> pa.Field:
 
 
 def _agreed(metadata: Sequence[Mapping[bytes, bytes] | None]) -> dict[bytes, bytes]:
-    """Keep of what is said beside columns what all files agree in."""
+    """Keep of what is said beside columns what all files agree in; of what vectors were made with, each fact."""
     first = metadata[0] or {}
-    return {key: value for key, value in first.items() if all((other or {}).get(key) == value for other in metadata)}
+    agreed = {key: value for key, value in first.items() if all((other or {}).get(key) == value for other in metadata)}
+    return agreed | _agreed_facts([(said or {}).get(PROVENANCE_KEY, b"") for said in metadata])
+
+
+def _agreed_facts(said: Sequence[bytes]) -> dict[bytes, bytes]:
+    try:
+        facts = [dict(json.loads(text)) for text in said]
+    except (ValueError, TypeError):  # nothing is said, or not by us
+        return {}
+    agreed = {name: fact for name, fact in facts[0].items() if all(other.get(name) == fact for other in facts)}
+    # Without the weights they would be vectors of several models that no longer show it.
+    return {PROVENANCE_KEY: json.dumps(agreed, sort_keys=True).encode()} if "weights_sha256" in agreed else {}
