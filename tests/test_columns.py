@@ -146,6 +146,13 @@ def test_the_pixels_of_a_pillow_image_are_kept(mode: str) -> None:
     assert kept.convert("RGBA").tobytes() == image.convert("RGBA").tobytes()
 
 
+def test_premultiplied_grey_is_kept_though_pillow_converts_it_nowhere_else() -> None:
+    image = Image.linear_gradient("L").resize((9, 7)).convert("LA").convert("La")
+    (body,) = open_column([image]).cells
+    assert isinstance(body, bytes)
+    assert Image.open(io.BytesIO(body)).tobytes() == image.convert("LA").tobytes()
+
+
 def test_a_pillow_image_keeps_its_orientation() -> None:
     file = io.BytesIO()
     exif = Image.Exif()

@@ -65,7 +65,7 @@ def test_options_are_the_fields_with_help() -> None:
         ({"note": 3}, "note=3: expected str, got int"),
         ({"dries_s": 0}, "dries_s=0: expected at least 0.1"),
         ({"dries_s": "1"}, "dries_s='1': expected float, got str"),
-        ({"on": "wall"}, "on='wall': expected tuple, got str"),
+        ({"on": "wall"}, "on='wall': expected tuple, got str: write ['wall']"),
         ({"colour": "red"}, "there is no option 'colour'; did you mean color?"),
         ({"zzz": "red"}, "there is no option 'zzz'; it takes color, coats, glossy, note, on, dries_s"),
     ],

@@ -136,7 +136,8 @@ def _check(known: Option, value: Any) -> None:
     if not any(_is_a(value, kind) for kind in kinds):
         expected = " or ".join(kind.__name__ for kind in kinds)
         shown = "…" if known.secret else repr(value)
-        raise UsageError(f"{known.name}={shown}: expected {expected}, got {type(value).__name__}")
+        hint = f": write [{shown}]" if known.repeats and isinstance(value, str) else ""
+        raise UsageError(f"{known.name}={shown}: expected {expected}, got {type(value).__name__}{hint}")
     if known.maximum is not None and not value <= known.maximum:  # nor is NaN
         raise UsageError(f"{known.name}={value!r}: expected at most {known.maximum}")
     if known.minimum is not None and not value >= known.minimum:

@@ -42,6 +42,7 @@ def _as_png(image: Any) -> bytes | ImageError:
     try:
         exif = image.getexif()
         turned = {"exif": exif.tobytes()} if _ORIENTATION in exif else {}
+        image = image.convert("LA") if image.mode == "La" else image  # Pillow takes it nowhere else
         plain = image if image.mode in _PNG_MODES else image.convert("RGB")
         plain.save(body, "PNG", compress_level=0, icc_profile=None, **turned)
     except Exception as error:  # noqa: BLE001 (a decoder's errors have no tree)
