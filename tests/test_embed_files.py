@@ -180,6 +180,16 @@ def test_columns_of_one_name_are_kept_where_the_output_has_room_for_them(
     assert [table.column(place).to_pylist() for place in (1, 2)] == [["1"], ["2"]]
 
 
+@pytest.mark.parametrize("output", ["out.parquet", "out/"])
+def test_a_type_that_parquet_lacks_is_an_error_before_work(
+    output: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    spans = pa.array([(1, 2, 3)], pa.month_day_nano_interval())
+    pyarrow.feather.write_feather(pa.table({"url": ["https://a.example/1.png"], "span": spans}), tmp_path / "in.arrow")
+    with pytest.raises(pixvec.UsageError, match="column 'span' is month_day_nano_interval, which Parquet cannot hold"):
+        pixvec.embed_file(tmp_path / "in.arrow", f"{tmp_path}/{output}", **options)
+
+
 @pytest.mark.parametrize("name", [b"\xe9.parquet", b"\xe9.csv", b"\xe9/"], ids=["parquet", "csv", "folder"])
 def test_an_output_whose_path_is_no_text_is_an_error_before_work(
     name: bytes, options: dict[str, Any], tmp_path: Path

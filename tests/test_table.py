@@ -59,9 +59,10 @@ def test_chunks_have_the_size_asked_for_and_only_the_columns_asked_for(tmp_path:
         ({"where": pa.array([URL] * 4 + ["no"] + [None, ""] * 9, pa.large_string())}, "where"),
         ({"where": [URL] * 1_000 + ["no"] * 9_000}, "where"),
         ({"where": [None] * 5_000 + [URL]}, "where"),
+        ({"where": pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array([URL]))}, "where"),
         ({"id": ["x"], "picture": [{"bytes": b"", "path": "a.png"}]}, "picture"),
     ],
-    ids=["the only one", "the usual name", "dictionary", "80 %", "first 1,000 cells", "late cells", "pictures"],
+    ids=["the only one", "the usual name", "dictionary", "80 %", "first 1,000 cells", "late cells", "runs", "pictures"],
 )
 def test_the_column_of_urls_is_found(columns: dict[str, object], expected: str) -> None:
     assert find(columns) == expected
@@ -78,9 +79,11 @@ def test_a_given_name_needs_no_urls_in_it() -> None:
         ({"img": [URL], "src": [URL]}, None, "several columns hold URLs: 'img', 'src'"),
         ({"id": [1], "name": ["x"]}, None, "none of the columns 'id', 'name' holds URLs; name one with -c"),
         ({"url": [URL] * 3 + ["no"]}, None, "none of the columns"),
+        ({}, None, "the table has no columns"),
+        ({}, "url", "there is no column 'url'; the table has none"),
         ({"id": [1], "url": [URL]}, "Url", "there is no column 'Url'; the columns are: 'id', 'url'"),
     ],
-    ids=["several", "several usual names", "none", "under 80 %", "given name"],
+    ids=["several", "several usual names", "none", "under 80 %", "no columns", "no such column of none", "given name"],
 )
 def test_a_column_that_cannot_be_told_is_an_error_that_names_columns(
     columns: dict[str, object], name: str | None, message: str

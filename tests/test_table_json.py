@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 from functools import reduce
 from pathlib import Path
@@ -157,6 +158,37 @@ def test_typed_columns_become_json(tmp_path: Path) -> None:
     first = '{"n": 1, "x": 0.5, "yes": true, "text": "\\"é\\"", "when": "1970-01-01 00:00:00+00:00", "raw": "ff", '
     assert lines[0] == first + f'"tags": ["é", null], "who": {{"age": 3}}, {NEW}}}'
     assert json.loads(lines[1]) == dict.fromkeys(table.column_names) | json.loads(f"{{{NEW}}}")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_nanoseconds_and_numbers_that_are_not_finite_become_json(ending: str, tmp_path: Path) -> None:
+    stamps = pa.array([1, None], pa.timestamp("ns", "UTC"))
+    nested = {
+        "times": pa.array([[1], None], pa.list_(pa.time64("ns"))),
+        "map": pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.timestamp("ns"))),
+        "record": pa.StructArray.from_arrays([stamps, pa.array([float("nan"), float("inf")])], names=["at", "x"]),
+    }
+    flat = {"time": pa.array([1, None], pa.time64("ns")), "took": pa.array([1, None], pa.duration("ns"))}
+    pq.write_table(pa.table({**flat, **nested}), tmp_path / "in.parquet")
+    text = embed(tmp_path / "in.parquet", ending).read_text()
+    row = json.loads(text.splitlines()[0]) if ending == ".jsonl" else next(csv.DictReader(text.splitlines()))
+    assert [row[name] for name in flat] == ["00:00:00.000000001", "1"]
+    assert [json.loads(row[name]) if ending == ".csv" else row[name] for name in nested] == [
+        ["00:00:00.000000001"],
+        [["k", "1970-01-01 00:00:00.000000001"]],
+        {"at": "1970-01-01 00:00:00.000000001Z", "x": None},
+    ]
+
+
+def test_runs_and_intervals_become_json(tmp_path: Path) -> None:
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array(["p"]))
+    spans = pa.array([(1, 2, 3), None], pa.month_day_nano_interval())
+    table = pa.table({"run": runs, "span": spans})
+    with pa.ipc.new_file(tmp_path / "in.arrow", table.schema) as file:
+        file.write_table(table)
+    first, second = map(json.loads, embed(tmp_path / "in.arrow").read_text().splitlines())
+    assert [(row["run"], row["span"]) for row in (first, second)] == [("p", [1, 2, 3]), ("p", None)]
+    assert embed(tmp_path / "in.arrow", ".csv").read_text().splitlines()[1].startswith('p,"[1, 2, 3]",')
 
 
 def test_vectors_and_facts_are_json(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
+import pyarrow as pa
+
 from pixvec.errors import UsageError
 from pixvec.report import BugsMetError, Report, TooManyFailedError
 from pixvec.result_columns import replaced_columns
@@ -24,7 +26,7 @@ from pixvec.run.retry import open_retry, retry_in_file, retry_in_folder
 from pixvec.run.to_file import embed_to_file
 from pixvec.run.to_folder import check_folder, embed_to_folder
 from pixvec.run.work_folder import REPLACEMENT, work_folder
-from pixvec.table import check_names, check_output, open_table, pictures_folder
+from pixvec.table import check_columns, check_output, open_table, pictures_folder
 
 __all__ = ["FileOptions", "StrPath", "TableOptions", "run_file"]
 
@@ -59,7 +61,7 @@ def _open(input: Path, output: Path, options: FileOptions) -> Job:
     source = open_table(input, options)
     column = options.find_column(source)
     dropped = replaced_columns(source.schema.names, options)
-    check_names([name for name in source.schema.names if name not in dropped], output)
+    check_columns(pa.schema([field for field in source.schema if field.name not in dropped]), output)
     return Job(input=input, output=output, source=source, column=column, dropped=dropped, options=options)
 
 

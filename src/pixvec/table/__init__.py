@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -22,7 +22,7 @@ from pixvec.table.formats import FORMATS, format_of, keeps_metadata, pictures_fo
 from pixvec.table.frame import Frame, open_frame
 from pixvec.table.listing import content_sha256, list_files
 from pixvec.table.options import ReadOptions
-from pixvec.table.parquet import ParquetWriter
+from pixvec.table.parquet import ParquetWriter, check_type
 from pixvec.table.url_column import find_text_column, find_url_column
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
     "ReadOptions",
     "TableReader",
     "TableWriter",
-    "check_names",
+    "check_columns",
     "check_output",
     "check_path",
     "content_sha256",
@@ -137,22 +137,26 @@ def check_path(output: Path) -> None:
         str(output.resolve()).encode()
 
 
-def check_names(names: Sequence[str], output: Path) -> None:
-    """Check, before any work, that an output, a file or a folder of Parquet, can hold columns of these names.
+def check_columns(columns: pa.Schema, output: Path) -> None:
+    """Check, before any work, that an output, a file or a folder of Parquet, can hold columns.
 
     Raises
     ------
     UsageError
-        If two are called the same, and readers of the output's format know columns by name alone.
+        If two are called the same, and readers of the output's format know columns by name alone; or it has no room
+        for a type.
     """
-    repeated = next((name for name, count in Counter(names).items() if count > 1), None)
     ending = TableFile.of(output).ending
     writer = FORMATS[ending].writer if ending in FORMATS and not output.is_dir() else ParquetWriter
+    repeated = next((name for name, count in Counter(columns.names).items() if count > 1), None)
     if repeated is not None and not writer.repeats_names:
         raise UsageError(
             f"several columns are called {repeated!r}, and in {output} columns go by name: "
             "rename all but one, or write to .csv or .arrow"
         )
+    if writer is ParquetWriter:
+        for field in columns:
+            check_type(field)
 
 
 def _would_be_read(output: Path, source: Path) -> bool:

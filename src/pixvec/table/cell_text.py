@@ -6,6 +6,7 @@ Lists and structs become JSON, bytes become hex, a null stays null; text stays t
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Final
 
 import pyarrow as pa
@@ -21,20 +22,46 @@ def is_text(type_: pa.DataType) -> bool:
 
 def cell_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Write each cell as text."""
+    if pa.types.is_run_end_encoded(column.type):
+        column = pc.run_end_decode(column)
     if _is_numbers(column):
         return _number_texts(column)
     if _is_printed(column.type):
         return pc.cast(column, TEXT)
-    return pa.chunked_array([pa.array(map(_text, column.to_pylist()), TEXT)])
+    type_ = _with_text(column.type)
+    printed = column if type_ == column.type else pc.cast(column, type_)
+    return pa.chunked_array([pa.array(map(_text, printed.to_pylist()), TEXT)])
+
+
+def is_beyond_python(type_: pa.DataType) -> bool:
+    """Tell whether Python's own objects, without pandas, lose some of a column's times: they have no nanoseconds."""
+    return bool(pa.types.is_duration(type_)) or getattr(type_, "unit", None) == "ns"
+
+
+def _with_text(type_: pa.DataType) -> pa.DataType:
+    """Put text in the place of such times within lists and structs."""
+    if is_beyond_python(type_):
+        return pa.string()
+    if pa.types.is_struct(type_):
+        return pa.struct([field.with_type(_with_text(field.type)) for field in type_])
+    if pa.types.is_map(type_):
+        return pa.map_(type_.key_type, _with_text(type_.item_type))
+    if pa.types.is_fixed_size_list(type_):
+        return pa.list_(_with_text(type_.value_type), type_.list_size)
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        return pa.large_list(_with_text(type_.value_type))
+    return type_
 
 
 def _is_printed(type_: pa.DataType) -> bool:
     kinds = (is_text, pa.types.is_primitive, pa.types.is_decimal, pa.types.is_null)
-    return any(is_kind(_value_type(type_)) for is_kind in kinds)
+    is_printed = any(is_kind(_value_type(type_)) for is_kind in kinds)
+    return is_printed and not pa.types.is_interval(type_)
 
 
 def _value_type(type_: pa.DataType) -> pa.DataType:
-    return type_.value_type if pa.types.is_dictionary(type_) else type_
+    is_coded = pa.types.is_dictionary(type_) or pa.types.is_run_end_encoded(type_)
+    return type_.value_type if is_coded else type_
 
 
 def is_nested(type_: pa.DataType) -> bool:
@@ -60,7 +87,24 @@ def _number_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _text(cell: Any) -> str | None:
     if cell is None:
         return None
-    return json.dumps(cell, default=plain, ensure_ascii=False) if isinstance(cell, list | dict) else plain(cell)
+    return json_text(cell) if isinstance(cell, list | dict | tuple) else plain(cell)
+
+
+def json_text(cell: Any) -> str:
+    """Write a cell as JSON, which has no word for numbers that are not finite."""
+    try:
+        return json.dumps(cell, default=plain, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(cell), default=plain, ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    """Put null in the place of numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def plain(value: Any) -> str:

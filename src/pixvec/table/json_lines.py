@@ -6,7 +6,6 @@ Types are settled over all rows before the first is read, so that the last one m
 from __future__ import annotations
 
 import json
-import math
 import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import Any, Final, Self
 import pyarrow as pa
 
 from pixvec.errors import UsageError
-from pixvec.table.cell_text import cell_texts, is_nested, plain
+from pixvec.table.cell_text import cell_texts, is_beyond_python, is_nested, json_text
 from pixvec.table.chunk import Chunk, TableReader, TableWriter
 from pixvec.table.files import TableFile, TextFile, create_text
 from pixvec.table.folder import FolderReader
@@ -43,7 +42,7 @@ class JsonChunk(Chunk):
 
     def widened(self, table: pa.Table, keys: Mapping[str, str | None]) -> Self:
         """Add the keys to each object, and a line break to the last one of a file."""
-        members = ", ".join(f"{_json_text(key)}: {_json_text(value)}" for key, value in keys.items())
+        members = ", ".join(f"{json_text(key)}: {json_text(value)}" for key, value in keys.items())
         lines = [spliced(line if line.endswith("\n") else f"{line}\n", members) for line in self.lines]
         return replace(super(JsonChunk, self).widened(table, keys), lines=lines)
 
@@ -208,10 +207,5 @@ def _rows_of_members(table: pa.Table) -> list[str]:
 def _json_texts(column: pa.ChunkedArray) -> list[str]:
     if is_nested(column.type):
         return [text or "null" for text in cell_texts(column).to_pylist()]
-    return [_json_text(cell) for cell in column.to_pylist()]
-
-
-def _json_text(cell: Any) -> str:
-    if isinstance(cell, float) and not math.isfinite(cell):
-        return "null"  # JSON has no word for it
-    return json.dumps(cell, default=plain, ensure_ascii=False)
+    cells = cell_texts(column) if is_beyond_python(column.type) else column
+    return [json_text(cell) for cell in cells.to_pylist()]

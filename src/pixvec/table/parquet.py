@@ -62,3 +62,19 @@ class ParquetWriter(GroupWriter):
 
     def _close(self) -> None:
         self._file.close()
+
+
+def check_type(field: pa.Field) -> None:
+    """Check that Parquet has room for a column.
+
+    Raises
+    ------
+    UsageError
+        If it has not.
+    """
+    try:
+        pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
+    except pa.ArrowException as error:
+        raise UsageError(
+            f"column {field.name!r} is {field.type}, which Parquet cannot hold: write to .arrow"
+        ) from error

@@ -60,7 +60,10 @@ def _type_of(table: TableReader, name: str) -> pa.DataType:
     """Give the type of the one column that is called so."""
     n_found = table.schema.names.count(name)
     if n_found == 0:
-        raise UsageError(f"there is no column {name!r}; the columns are: {_listed(table.schema.names)}")
+        names = _listed(table.schema.names)
+        raise UsageError(
+            f"there is no column {name!r}; {f'the columns are: {names}' if names else 'the table has none'}"
+        )
     if n_found > 1:
         raise UsageError(f"{n_found} columns are called {name!r}: rename all but the one that is meant")
     return table.schema.field(name).type
@@ -84,6 +87,8 @@ def _find_by_cells(table: TableReader, looks_like_url: Callable[[str], bool]) ->
         return structs[0]
     if candidates:
         raise UsageError(f"several columns hold URLs: {_listed(candidates)}; choose one with -c (column=)")
+    if not table.schema.names:
+        raise UsageError("the table has no columns")
     raise UsageError(f"none of the columns {_listed(table.schema.names)} holds URLs; name one with -c (column=)")
 
 
