@@ -75,11 +75,18 @@ def test_a_model_that_is_none_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("made_of", [{}, {"vision_only": True}], ids=["whole", "vision-only"])
-def test_parity_is_told_where_torch_is_installed(made_of: dict[str, bool], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "made_of",
+    [{}, {"vision_only": True}, {"dialect": "openai-2021", "weights_format": "bin"}],
+    ids=["whole", "vision-only", "OpenAI's"],
+)
+def test_parity_is_told_where_torch_is_installed(
+    made_of: dict[str, object], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
     folder = make_checkpoint(tmp_path, **made_of)  # type: ignore[arg-type]
     checked = CliRunner().invoke(models, ["check", "--parity", str(folder)])
     assert checked.exit_code == 0
     assert "parity     15 pictures in fp32" in checked.output
+    assert capfd.readouterr() == ("", "")

@@ -7,6 +7,8 @@ transformers are imported when it is called, and by nothing else in pixvec.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -75,12 +77,31 @@ def compare_with_transformers(model: str) -> Parity:
 
 def _transformers_vectors(folder: Path, bodies: list[bytes]) -> Vectors:
     torch, transformers = _import_oracle()
-    model = transformers.CLIPVisionModelWithProjection.from_pretrained(folder, dtype=torch.float32).eval()
-    processor = transformers.CLIPImageProcessorPil.from_pretrained(folder)
+    with _quiet(transformers.logging):
+        config = transformers.AutoConfig.from_pretrained(folder)
+        # The config of the whole: that of a tower alone is read without the ``vision_config_dict`` of OpenAI's files.
+        vision = getattr(config, "vision_config", config)
+        tower = transformers.CLIPVisionModelWithProjection
+        model = tower.from_pretrained(folder, config=vision, dtype=torch.float32).eval()
+        processor = transformers.CLIPImageProcessorPil.from_pretrained(folder)
     images = [Image.open(io.BytesIO(body)).convert("RGB") for body in bodies]
     with torch.inference_mode():
         pixel_values = processor(images, return_tensors="pt")["pixel_values"]
         return l2_normalize(model(pixel_values=pixel_values).image_embeds.numpy())
+
+
+@contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """Keep transformers from telling that the text tower's weights were left out, and from drawing bars."""
+    verbosity, draws = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if draws:
+            logging.enable_progress_bar()
 
 
 def _import_oracle() -> tuple[Any, Any]:
