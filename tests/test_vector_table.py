@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixvec.errors import UsageError
-from pixvec.provenance import provenance_path
+from pixvec.provenance import provenance_path, provenance_text
 from pixvec.result_columns import PROVENANCE_KEY
 from pixvec.table import TableReader, open_frame, open_table
 from pixvec.vector_table import (
@@ -161,6 +161,23 @@ def test_vectors_of_several_models_are_refused_and_their_files_named(tmp_path: P
     table = folder_of(tmp_path, *({"model": model, "weights_sha256": model} for model in ("demo", "a/b")))
     with pytest.raises(UsageError, match=r"several models, 'demo' in .*0\.parquet and 'a/b' in .*1\.parquet"):
         find_vector_column(table, name)
+
+
+@pytest.mark.parametrize("models", [("demo", "demo"), ("demo", "a/b")], ids=["one", "two"])
+def test_what_stands_beside_the_files_of_a_folder_is_read(models: tuple[str, str], tmp_path: Path) -> None:
+    for number, model in enumerate(models):
+        table = tmp_path / f"{number}.csv"
+        table.write_text(f'v,n\n"[{number}.0]",1\n')
+        facts = {"model": model, "weights_sha256": model}
+        told = {"output_column": "v", **facts, "table_sha256": sha256(table.read_bytes()).hexdigest()}
+        provenance_path(table).write_text(provenance_text(told))
+    if models[0] == models[1]:
+        known = vector_provenance(open_table(tmp_path), "v", path=tmp_path)
+        assert known is not None
+        assert known["model"] == "demo"
+    else:
+        with pytest.raises(UsageError, match=r"several models, 'demo' in .*0\.csv and 'a/b' in .*1\.csv"):
+            find_vector_column(open_table(tmp_path))
 
 
 def test_of_several_columns_it_is_the_one_that_says_what_it_was_made_with() -> None:

@@ -149,7 +149,7 @@ def vector_chunks(table: TableReader, name: str) -> Iterator[Vectors]:
 
 def vector_provenance(table: TableReader, name: str, *, path: Path | None) -> dict[str, Any] | None:
     """Read what the vectors of a column were made with, of several files what all say; None where nothing says so."""
-    said = [_provenance(schema, name) for schema in _schemas(table, name).values()]
+    said = _facts_by_file(table, name).values()
     known = [facts for facts in said if facts is not None]
     if not known or len(known) < len(said):
         return provenance_beside(path).get(name)
@@ -165,18 +165,22 @@ def check_one_space(table: TableReader, name: str) -> None:
         When two of the files say so.
     """
     models = {}
-    for file, schema in _schemas(table, name).items():
-        facts = _provenance(schema, name) or {}
+    for file, said in _facts_by_file(table, name).items():
+        facts = said or {}
         if weights := facts.get("weights_sha256"):
             models[weights] = f"{facts.get('model')!r} in {file}"
     if len(models) > 1:
         raise UsageError(f"the vectors of {name!r} are of several models, {' and '.join(models.values())}")
 
 
-def _schemas(table: TableReader, name: str) -> dict[str, pa.Schema]:
-    """Give the schemas of a table's files that have a column, by their names."""
+def _facts_by_file(table: TableReader, name: str) -> dict[str, dict[str, Any] | None]:
+    """Read what a table's files that have a column say of it, within or beside them, by the files' names."""
     files = table.files if isinstance(table, FolderReader) else {Path(): table}
-    return {str(path): reader.schema for path, reader in files.items() if name in reader.schema.names}
+    return {
+        str(path): _provenance(reader.schema, name) or provenance_beside(path).get(name)
+        for path, reader in files.items()
+        if name in reader.schema.names
+    }
 
 
 def _provenance(schema: pa.Schema, name: str) -> dict[str, Any] | None:
