@@ -96,6 +96,13 @@ def test_safetensors_win_over_a_bin_beside_them(tmp_path: Path) -> None:
     assert (tmp_path / "model.safetensors",) == checkpoint.load(str(tmp_path)).weights.paths
 
 
+def test_a_file_is_no_model_and_the_hub_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="there is no folder 'model'; it is a file"):
+        checkpoint.load("model")
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

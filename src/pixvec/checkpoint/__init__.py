@@ -81,8 +81,8 @@ def load(name: str) -> Checkpoint:
     path = Path(name).expanduser() if name.startswith("~/") else Path(name)
     if name and _is_folder(path):
         return _open(name, path, revision=None)
-    if not name or name[0] in ".~/":
-        raise ModelError(f"there is no folder {name!r}")
+    if not name or name[0] in ".~/" or path.is_file():
+        raise ModelError(f"there is no folder {name!r}" + ("; it is a file" if path.is_file() else ""))
     if (repository := _REPOSITORY.fullmatch(name)) is None:
         raise ModelError(f"{name!r} is neither a folder nor a repository id such as openai/clip-vit-base-patch32")
 
