@@ -180,14 +180,18 @@ def test_nanoseconds_and_numbers_that_are_not_finite_become_json(ending: str, tm
     ]
 
 
-def test_runs_and_intervals_become_json(tmp_path: Path) -> None:
+def test_runs_intervals_and_unions_become_json(tmp_path: Path) -> None:
     runs = pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array(["p"]))
     spans = pa.array([(1, 2, 3), None], pa.month_day_nano_interval())
-    table = pa.table({"run": runs, "span": spans})
+    union = pa.UnionArray.from_sparse(pa.array([0, 1], pa.int8()), [pa.array([1, 2]), pa.array(["x", "y"])])
+    table = pa.table({"run": runs, "span": spans, "union": union})
     with pa.ipc.new_file(tmp_path / "in.arrow", table.schema) as file:
         file.write_table(table)
     first, second = map(json.loads, embed(tmp_path / "in.arrow").read_text().splitlines())
-    assert [(row["run"], row["span"]) for row in (first, second)] == [("p", [1, 2, 3]), ("p", None)]
+    assert [(row["run"], row["span"], row["union"]) for row in (first, second)] == [
+        ("p", [1, 2, 3], 1),
+        ("p", None, "y"),
+    ]
     assert embed(tmp_path / "in.arrow", ".csv").read_text().splitlines()[1].startswith('p,"[1, 2, 3]",')
 
 

@@ -66,7 +66,8 @@ def _value_type(type_: pa.DataType) -> pa.DataType:
 
 def is_nested(type_: pa.DataType) -> bool:
     """Tell whether a column of this type becomes JSON."""
-    return bool(pa.types.is_nested(_value_type(type_)))
+    type_ = _value_type(type_)
+    return bool(pa.types.is_nested(type_)) and not pa.types.is_union(type_)
 
 
 def _is_numbers(column: pa.ChunkedArray) -> bool:
