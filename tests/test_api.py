@@ -43,7 +43,8 @@ def urls(site: ImageServer) -> list[str | None]:
 
 @pytest.fixture
 def options(checkpoint: str, site: ImageServer) -> dict[str, Any]:
-    return {"model": checkpoint, "allow_address": (site.address,)}
+    """Return the usual options; no decode workers, since each call would start its own."""
+    return {"model": checkpoint, "allow_address": (site.address,), "isolate": "never"}
 
 
 @pytest.fixture
@@ -166,6 +167,7 @@ def test_an_arrow_table_gives_an_arrow_table(frame: pd.DataFrame, options: dict[
 def test_every_face_gives_the_same_bits(
     frame: pd.DataFrame, urls: list[str | None], options: dict[str, Any], tmp_path: Path
 ) -> None:
+    options["isolate"] = "auto"
     frame.to_csv(tmp_path / "in.csv", index=False)
     pixvec.embed_file(tmp_path / "in.csv", tmp_path / "out.parquet", **options)
     from_file = pq.read_table(tmp_path / "out.parquet")["embedding"].to_pylist()
@@ -232,7 +234,7 @@ def test_an_embedder_pickles_by_its_settings(urls: list[str | None], options: di
 
 
 def test_an_embedder_works_in_several_threads(urls: list[str | None], options: dict[str, Any]) -> None:
-    with pixvec.Embedder(**options) as embedder, ThreadPoolExecutor(3) as threads:
+    with pixvec.Embedder(**{**options, "isolate": "auto"}) as embedder, ThreadPoolExecutor(3) as threads:
         columns = list(threads.map(embedder.embed, [urls] * 6))
     assert len({column.vectors.tobytes() for column in columns}) == 1
 

@@ -45,7 +45,7 @@ def photos(site: ImageServer) -> pa.Table:
 
 @pytest.fixture
 def options(site: ImageServer, checkpoint: str) -> dict[str, Any]:
-    return {"model": checkpoint, "allow_address": (site.address,), "progress": False}
+    return {"model": checkpoint, "allow_address": (site.address,), "isolate": "never", "progress": False}
 
 
 def test_images_get_vectors_and_reasons_in_their_rows(photos: pa.Table, options: dict[str, Any]) -> None:
