@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 import pixvec
 
 CHANGES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"}
@@ -48,7 +50,7 @@ def attempt(*, input: str, output: str, n_changes: int, kill_after_s: float | No
 
 
 if __name__ == "__main__":
-    pixvec.embed_file  # noqa: B018 (imports it, once for all attempts)
+    pixvec.embed_file, pd.DataFrame  # noqa: B018 (imports them, the second for pyarrow, once for all attempts)
     for line in sys.stdin:
         sys.stdout.write(f"{attempt(**json.loads(line))}\n")
         sys.stdout.flush()
