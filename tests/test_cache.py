@@ -412,7 +412,7 @@ def test_what_is_known_of_a_url_comes_back(source: Source) -> None:
     assert unpack_source(pack_source(source)) == source
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.dictionaries(st.binary(min_size=1, max_size=2), st.binary(max_size=99)), max_size=5))
 def test_what_was_put_last_is_there(
     tmp_path_factory: pytest.TempPathFactory, batches: list[dict[bytes, bytes]]

@@ -446,7 +446,7 @@ def without_chunk(number: int, body: bytes) -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(deadline=None, max_examples=1000)
+@settings(max_examples=1000)
 @given(
     st.sampled_from(SEEDS),
     st.lists(st.tuples(PLACES, VALUES), max_size=4),

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -148,7 +148,6 @@ def test_a_threshold_that_is_no_cosine_is_refused(threshold: float) -> None:
         pixvec.dedupe(table_of(directions(2)), threshold=threshold)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60), st.lists(st.tuples(st.integers(0, 59), st.integers(0, 59)), max_size=80))
 def test_joined_rows_are_connected_components(n: int, pairs: list[tuple[int, int]]) -> None:
     edges = [(left % n, right % n) for left, right in pairs]

@@ -81,7 +81,7 @@ kinds = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(kinds=st.lists(kinds, max_size=60))
 def test_rows_never_slide(kinds: list[str | int], model: ClipModel, site: ImageServer, vectors: list[bytes]) -> None:
     # Decode workers take longer to start than an example takes; the tests below have them.

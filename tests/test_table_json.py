@@ -204,7 +204,7 @@ def test_vectors_and_facts_are_json(tmp_path: Path) -> None:
     assert read["embedding_error"] is None
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(records=records)
 def test_what_python_writes_passes_through(records: list[dict[str, Any]]) -> None:
     text = "".join(json.dumps(record) + "\n" for record in records)

@@ -166,7 +166,7 @@ def test_texts_are_cut_where_the_models_length_ends_and_counted() -> None:
     assert column.vectors[0].tobytes() != exact
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.text(max_size=30), min_size=30, max_size=60), st.sampled_from([" ", "\n", "a b " * 30, "-", "\x85"]))
 def test_the_beginning_of_a_long_text_decides_what_the_whole_does(words: list[str], between: str) -> None:
     checkpoint = load("demo")

@@ -4,13 +4,12 @@ import base64
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pixvec.fetch import is_data_url, read_data_url
 
 
-@settings(deadline=None)
 @given(body=st.binary(max_size=3000), type_=st.text("a/;=", max_size=9))
 def test_brings_the_bytes_of_every_form(body: bytes, type_: str) -> None:
     digits = base64.b64encode(body).decode()

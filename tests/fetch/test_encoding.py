@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pixvec.errors import FetchError
@@ -33,7 +33,6 @@ PACKERS = pytest.mark.parametrize(
 
 
 @PACKERS
-@settings(deadline=None)
 @given(body=st.binary(max_size=5000), n_bytes_at_once=st.integers(1, 6000))
 def test_unpacks_what_was_packed_however_it_is_cut(
     encoding: str, pack: Callable[[bytes], bytes], body: bytes, n_bytes_at_once: int

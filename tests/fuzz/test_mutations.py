@@ -42,7 +42,7 @@ def mutants(draw: st.DrawFn, seeds: tuple[bytes, ...]) -> bytes:
 
 @pytest.mark.parametrize(("name", "n_examples"), [("url", 400), ("response", 200), ("picture", 200), ("recipe", 200)])
 def test_what_is_almost_good_breaks_no_promise(name: str, n_examples: int) -> None:
-    @settings(deadline=None, max_examples=n_examples)
+    @settings(max_examples=n_examples)
     @given(data=mutants(SEEDS[name]) | st.binary(max_size=100))
     def run(data: bytes) -> None:
         TARGETS[name](data)

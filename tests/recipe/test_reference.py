@@ -34,7 +34,7 @@ def test_the_examples_in_python_run(folder: Path, server: ImageServer, capsys: p
     options = f"model='demo', allow_address=({server.address!r},)"
     for code in re.findall(r"```python\n(.*?)```", REFERENCE, re.DOTALL):
         exec(re.sub(r"(run_recipe\(.*)\)", rf"\1, {options})", code), {})
-    assert pq.read_schema(folder / "photos.parquet").names == ["image_url", *NEW]
+    assert pq.read_schema(folder / "linked.parquet").names == ["image_url", *NEW]
     assert capsys.readouterr().out == "embed_images(ds.image_url) -> (ds.v)\n\n"
 
 

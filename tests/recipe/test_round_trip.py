@@ -66,7 +66,6 @@ def test_a_recipe_prints_one_step_a_line_in_one_way() -> None:
     )
 
 
-@settings(deadline=None)
 @given(recipe=recipes)
 def test_what_is_printed_is_read_again(recipe: Recipe) -> None:
     again = parse(str(recipe))
@@ -74,13 +73,13 @@ def test_what_is_printed_is_read_again(recipe: Recipe) -> None:
     assert repr(again) == repr(recipe)  # 1, 1.0 and True are equal, and not the same
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(recipe=recipes)
 def test_a_print_holds_nothing_that_a_terminal_would_obey(recipe: Recipe) -> None:
     assert str(recipe).replace("\n", "").isprintable()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(text=st.text() | broken_recipes())
 def test_no_text_makes_the_reader_raise_anything_but_its_error(text: str) -> None:
     recipe = Recipe(())
@@ -89,7 +88,7 @@ def test_no_text_makes_the_reader_raise_anything_but_its_error(text: str) -> Non
     assert parse(str(recipe)) == recipe
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(recipe=recipes | broken_recipes())
 def test_no_recipe_makes_the_check_raise_anything_but_its_error(recipe: Recipe | str) -> None:
     with suppress(RecipeError):
