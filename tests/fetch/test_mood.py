@@ -126,12 +126,12 @@ def test_of_a_host_that_is_down_one_request_in_thirty_seconds_gets_through() -> 
     assert tried == [35, 65, 95]
 
 
-def test_a_request_that_was_let_through_in_vain_changes_nothing() -> None:
+def test_a_request_that_was_let_through_in_vain_leaves_it_down_with_what_it_said_last() -> None:
     host = mood()
     learn(host, *["timeout"] * 5)
     assert host.may_be_retried(35.0)
     host.learn("connect_error", started=35.0, now=55.0)
-    assert (host.down_as, host.may_be_retried(64.0), host.may_be_retried(65.0)) == ("timeout", False, True)
+    assert (host.down_as, host.may_be_retried(64.0), host.may_be_retried(65.0)) == ("connect_error", False, True)
 
 
 def test_a_host_that_is_tried_again_is_no_longer_held() -> None:

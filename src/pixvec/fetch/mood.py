@@ -133,6 +133,7 @@ class Mood:
         self._n_pushes += 1
         patience_s = self._options.row_timeout_s if bears_waiting else 0.0
         has_had_enough = self._n_pushes >= self._options.down_after and now - self._pushing_since >= patience_s
-        if has_had_enough and self._down_as is None:
-            self._down_as = code
-            self._retry_at = now + self._options.down_retry_s
+        if has_had_enough:
+            if self._down_as is None:
+                self._retry_at = now + self._options.down_retry_s
+            self._down_as = code  # what it said last
