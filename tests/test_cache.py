@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loopback import LoopbackServer
 from pixvec import embed_file
 from pixvec.cache.entries import Source, pack_row, pack_source, unpack_row, unpack_source
 from pixvec.cache.store import Store
@@ -77,8 +78,7 @@ def site() -> Iterator[Site]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
+    with LoopbackServer(Handler) as server:
         answering = Site(f"127.0.0.1:{server.server_port}")
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
         yield answering

@@ -7,12 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loopback import LoopbackServer
 from pixvec.testing.checkpoints import WeightsFormat, make_checkpoint
 
 COMMIT = "0123456789012345678901234567890123456789"
@@ -28,11 +29,11 @@ except errors.ModelError as error:
 """
 
 
-class Hub(ThreadingHTTPServer):
+class Hub(LoopbackServer):
     """A hub with one model, `org/tiny`, whose files are those of a folder."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), HubHandler)
+        super().__init__(HubHandler)
         self.folder = folder
         self.requests: list[str] = []
         self.refusal: tuple[int, str] | None = None

@@ -6,10 +6,12 @@ import json
 import re
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote
+
+from loopback import LoopbackServer
 
 OBJECT = re.compile(r"/(?:account/|(?P<facts>storage/v1/b/)|download/storage/v1/b/)?photos/(?:o/)?(?P<key>.+)")
 HUB_FILE = re.compile(r"/datasets/owner/photos/resolve/(?P<revision>[^/]+)/(?P<key>.+)")
@@ -23,11 +25,11 @@ FACTS = {
 GS_TIMES = {"updated": "2024-01-01T00:00:00.000Z", "timeCreated": "2024-01-01T00:00:00.000Z"}
 
 
-class StorageServer(ThreadingHTTPServer):
+class StorageServer(LoopbackServer):
     """Holds the objects of one bucket, ``photos``, and the same as files of the hub's ``datasets/owner/photos``."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.objects: dict[str, bytes] = {}
         self.requests: list[str] = []
         self.logins: list[str | None] = []
