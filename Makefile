@@ -5,7 +5,7 @@ VENV_ALL := .venv-all
 # This release has a small CPU build where pip finds one; other releases bring gigabytes for GPUs.
 TORCH := torch==2.13.0
 # What `make bench` measures from URLs to vectors; BENCH is for the arguments of `make bench-peers`, as --write.
-OURS := pixvec pixvec-fp32 pixvec-in-call transformers-batches transformers-batches-bf16 transformers-one-by-one
+OURS := ceiling pixvec pixvec-fp32 pixvec-in-call transformers-batches transformers-batches-bf16 transformers-one-by-one
 BENCH :=
 
 .PHONY: help demo test test-all lint docs bench bench-peers golden clean

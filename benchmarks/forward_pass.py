@@ -1,7 +1,7 @@
 """How fast is the image tower alone? pixvec's graph beside the engine's own conversion, torch, and a ceiling.
 
-The ceiling is the tower's matrix products and nothing else, through the same engine: those of an image's patches, and
-of the weights that they meet. Every contender works on pictures that are ready for it, all on the same ones.
+The ceiling is the tower's matrix products and nothing else, through the same engine. Every contender works on pictures
+that are ready for it, all on the same ones.
 """
 
 # ruff: noqa: PLC0415 (a contender loads its libraries in its own process, and no other's)
@@ -9,7 +9,6 @@ of the weights that they meet. Every contender works on pictures that are ready 
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
 import tempfile
 import time
@@ -19,12 +18,13 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
+from ceiling import matrix_products
 from numpy.typing import NDArray
 from reference import cosines, load_tower, standardize
 from side_by_side import Figures, Start, Work, compare, machine, markdown_table, started
 
-from pixvec.checkpoint import VisionConfig, load
-from pixvec.engine import Graph, Node, Precision, compile_graph, ops, ov, resolve_precision
+from pixvec.checkpoint import load
+from pixvec.engine import Graph, Precision, compile_graph, ov, resolve_precision
 from pixvec.model.towers import image_tower
 from pixvec.testing.checkpoints import make_checkpoint
 
@@ -130,49 +130,12 @@ def _torch(folder: Path, precision: Precision) -> Prepare:
 
 def _ceiling(folder: Path, precision: Precision) -> Prepare:
     config = load(str(folder)).vision
-    programs = {batch: compile_graph(_products(config, batch), precision) for batch in BATCH_SIZES}
-    return lambda batch: partial(programs[batch], *_numbers(config, batch))
+    programs = {batch: matrix_products(config, batch, precision) for batch in BATCH_SIZES}
+    return programs.__getitem__
 
 
 def _crops(batch: int) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (batch, 224, 224, 3), np.uint8)
-
-
-# The ceiling ----------------------------------------------------------------------------------------------------------
-
-
-def _products(config: VisionConfig, batch: int) -> Graph:
-    """Chain the tower's matrix products, each with its own weights; most of the last layer's are for one token."""
-    width, inner, patch = config.hidden_size, config.intermediate_size, 3 * config.patch_size**2
-    n_patches = (config.image_size // config.patch_size) ** 2
-    patches = ops.parameter([batch * n_patches, patch], np.float32)
-    tokens = ops.parameter([batch * (n_patches + 1), width], np.float32)
-    x = tokens.output(0)
-    for _ in range(config.num_hidden_layers - 1):
-        x = _chain(x, width, width, width, width, width, inner, width)  # q, k, v, out, fc1, fc2
-    keys = _chain(x, width, width, width)  # k, v
-    first = ops.slice(keys, _axis(0), _axis(batch), _axis(1), _axis(0)).output(0)
-    pooled = _chain(first, width, width, width, inner, width, config.projection_dim)  # q, out, fc1, fc2, projection
-    return Graph([pooled, _chain(patches.output(0), patch, width)], [patches, tokens], "products")
-
-
-def _chain(x: Node, *widths: int) -> Node:
-    rng = np.random.default_rng(0)
-    for n_in, n_out in itertools.pairwise(widths):
-        weights = rng.standard_normal((n_out, n_in), np.float32) * np.float32(n_in**-0.5)
-        x = ops.matmul(x, ops.constant(weights), False, True).output(0)
-    return x
-
-
-def _axis(value: int) -> Node:
-    return ops.constant(np.array([value], np.int64)).output(0)
-
-
-def _numbers(config: VisionConfig, batch: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    rng = np.random.default_rng(0)
-    n_patches = (config.image_size // config.patch_size) ** 2
-    patches = rng.standard_normal((batch * n_patches, 3 * config.patch_size**2), np.float32)
-    return patches, rng.standard_normal((batch * (n_patches + 1), config.hidden_size), np.float32)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from reference import cosines
 from side_by_side import Figures, figures_of, markdown_table
 
 from url_peers.measure import Outcome
-from url_peers.ways import BASELINE, WAYS, Makes
+from url_peers.ways import BASELINE, CEILING, WAYS, Makes
 
 _BEGIN: Final = "<!-- written by benchmarks/end_to_end.py -->\n"
 _END: Final = "<!-- end -->\n"
@@ -36,7 +36,8 @@ def measured(outcomes: Sequence[Outcome], makes: Makes) -> list[tuple[Outcome, F
 
 def _tables(outcomes: Sequence[Outcome]) -> list[str]:
     vectors, pictures = measured(outcomes, "vectors"), measured(outcomes, "pictures")
-    return [_vector_table(vectors), _dead_link_table([*vectors, *pictures]), _picture_table(pictures)]
+    compared = [*measured(outcomes, "products"), *vectors]
+    return [_vector_table(compared), _dead_link_table([*vectors, *pictures]), _picture_table(pictures)]
 
 
 _RATE_HEAD: Final = ["images/s", "slowest to fastest visit"]
@@ -52,15 +53,24 @@ def _costs(outcome: Outcome, figures: Figures) -> list[str]:
 
 
 def _vector_table(rows: list[tuple[Outcome, Figures]]) -> str:
-    baseline = next((pair for pair in rows if pair[0].name == BASELINE), None)
-    head = ["URLs to vectors", *_RATE_HEAD, "over batches", *_COST_HEAD, "start to first vector, s", "lowest cosine"]
+    by_name = {outcome.name: (outcome, figures) for outcome, figures in rows}
+    baseline, ceiling = by_name.get(BASELINE), by_name.get(CEILING)
+    ratios = ["over batches", "of the ceiling"]
+    head = ["URLs to vectors", *_RATE_HEAD, *ratios, *_COST_HEAD, "start to first vector, s", "lowest cosine"]
     lines = []
     for outcome, figures in rows:
         over = f"{figures.per_second / baseline[1].per_second:.2f}" if baseline else ""
-        agreement = _lowest_cosine(outcome, baseline[0]) if baseline else ""
-        costs = _costs(outcome, figures)
-        lines.append([_title(outcome), *_rate(figures), over, *costs, f"{outcome.first_s:.1f}", agreement])
+        share = f"{_share(figures, ceiling[1]):.2f}" if ceiling else ""
+        last = [f"{outcome.first_s:.1f}", _lowest_cosine(outcome, baseline[0]) if baseline else ""]
+        if WAYS[outcome.name].makes != "vectors":
+            last = ["", ""]
+        lines.append([_title(outcome), *_rate(figures), over, share, *_costs(outcome, figures), *last])
     return markdown_table(head, lines) if lines else ""
+
+
+def _share(figures: Figures, ceiling: Figures) -> float:
+    """Compare with the ceiling what would be reached if the server's CPU time were to be had too."""
+    return figures.per_second / ceiling.per_second * (1 + figures.beside_cpu_ms / figures.cpu_ms)
 
 
 def _lowest_cosine(outcome: Outcome, baseline: Outcome) -> str:

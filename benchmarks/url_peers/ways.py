@@ -44,7 +44,7 @@ class Embedded:
     ----------
     vectors
         A row of numbers for every URL that the way kept, NaN where it has nothing to show; a single 1 for a picture
-        that is fetched and cropped, where that is all a way does.
+        that is fetched and cropped, or whose products are computed, where that is all a way does.
     n_reasons
         For how many URLs it says why there is nothing.
     """
@@ -54,7 +54,7 @@ class Embedded:
 
 
 Embed: TypeAlias = Callable[[list[str]], Embedded]
-Makes: TypeAlias = Literal["vectors", "pictures"]
+Makes: TypeAlias = Literal["vectors", "pictures", "products"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +295,22 @@ def _pixvec_in_call(models: Path) -> Embed:
     return embed
 
 
+def _ceiling(models: Path) -> Embed:
+    from ceiling import matrix_products
+
+    from pixvec.checkpoint import load
+    from pixvec.engine import resolve_precision
+
+    multiply = matrix_products(load(str(models / CHECKPOINT)).vision, BATCH_SIZE, resolve_precision("auto"))
+
+    def embed(urls: list[str]) -> Embedded:
+        for _ in _batched(urls):
+            multiply()
+        return Embedded(np.ones((len(urls), 1), np.float32))
+
+    return embed
+
+
 _TORCH: Final = ("torch==2.13.0",)  # the release that the Makefile takes, for the same reason
 _TORCHVISION: Final = ("--no-deps", "torchvision==0.28.0")
 _WITH_TRANSFORMERS: Final[dict[str, Any]] = {
@@ -306,7 +322,9 @@ _WITH_TRANSFORMERS: Final[dict[str, Any]] = {
 _WITH_PIXVEC: Final[dict[str, Any]] = {"environment": "pixvec", "packages": ("pixvec", "openvino")}
 
 BASELINE: Final = "transformers-batches"
+CEILING: Final = "ceiling"
 WAYS: Final = {
+    CEILING: Way(title="ceiling: the tower's matrix products alone", load=_ceiling, makes="products", **_WITH_PIXVEC),
     "pixvec": Way(title="pixvec", load=_pixvec, **_WITH_PIXVEC),
     "pixvec-fp32": Way(
         title="pixvec, fp32",
