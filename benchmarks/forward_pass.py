@@ -97,9 +97,8 @@ def _table(figures: dict[str, Figures]) -> str:
 
 
 def _pixvec(folder: Path, precision: Precision) -> Prepare:
-    checkpoint = load(str(folder))
-    programs = {batch: compile_graph(image_tower(checkpoint, batch), precision) for batch in BATCH_SIZES}
-    return lambda batch: partial(programs[batch], _crops(batch))
+    program = compile_graph(image_tower(load(str(folder))), precision)
+    return lambda batch: partial(program, _crops(batch))
 
 
 def _converted(folder: Path, precision: Precision) -> Prepare:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class LoopbackServer(ThreadingHTTPServer):
-    """Listens at a free port, and says nothing of clients that have gone: another test may be reading what is printed."""
+    """Listens at a free port, and is silent about clients that have gone: another test may read what is printed."""
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         super().__init__(("127.0.0.1", 0), handler)

@@ -53,7 +53,7 @@ def test_vectors_equal_those_of_transformers(name: str, tmp_path: Path) -> None:
 
 
 def test_bits_do_not_depend_on_the_batch(model: ClipModel) -> None:
-    crops = draw_crops(45, model.image_size)  # 32 + 8 + 5 * 1
+    crops = draw_crops(45, model.image_size)
     alone = np.concatenate([model.embed_crops(crops[index : index + 1]) for index in range(45)])
     together, backwards = model.embed_crops(crops), model.embed_crops(crops[::-1])
     assert alone.tobytes() == together.tobytes() == backwards[::-1].tobytes()

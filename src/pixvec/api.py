@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixvec.columns import image_cell, open_column
+from pixvec.cores import n_cores
 from pixvec.errors import PixvecWarning, RowError, UsageError
 from pixvec.isolation import KeptWorkers
 from pixvec.model import ClipModel, ModelOptions
@@ -26,7 +27,6 @@ from pixvec.run import FileOptions, StrPath, TableOptions, run_file
 from pixvec.settings import Settings
 from pixvec.table import open_frame
 from pixvec.texts import embed_text_cells
-from pixvec.threads import n_cores
 from pixvec.values import ImageFacts, Row, Vector, Vectors
 
 P = ParamSpec("P")

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ finally:
         sys.modules[_TELEMETRY] = _telemetry
 
 __all__ = [
+    "ANY",
     "Graph",
     "Node",
     "Precision",
@@ -51,6 +52,8 @@ Precision: TypeAlias = Literal["bf16", "fp32"]
 Program: TypeAlias = Callable[..., NDArray[np.float32]]
 Outputs: TypeAlias = tuple[NDArray[np.float32], ...]
 
+ANY: Final = -1
+"""A dimension of a parameter that may be of any size."""
 _STOP_POLL_MS = 50
 _OUT_OF_MEMORY = ("alloc", "out_of_memory", "failed to map segment", "Resource temporarily unavailable")
 """What OpenVINO's messages hold when it gets no memory, or no thread for want of memory."""

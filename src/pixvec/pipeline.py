@@ -20,6 +20,7 @@ from typing import Self
 
 from pixvec.batcher import Batcher
 from pixvec.cache import RowCache
+from pixvec.cores import n_cores
 from pixvec.errors import FetchError, ImageError, RowError
 from pixvec.fetch import Fetched, Fetcher, Place, is_data_url, read_data_url, redacted
 from pixvec.isolation import CropMaker, KeptWorkers
@@ -30,7 +31,7 @@ from pixvec.provenance import made_with
 from pixvec.report import OnProgress, Report
 from pixvec.settings import Settings, resolve_decode
 from pixvec.single_flight import SingleFlight
-from pixvec.threads import Threads, n_cores
+from pixvec.threads import Threads
 from pixvec.values import ImageFacts, Row, Vector
 from pixvec.window import WAITING_ROWS, UnderWay, Window, stage_of
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,11 +14,6 @@ Result = TypeVar("Result")
 
 _GRACE_S = 1.0
 """How long the end waits for work that cannot be cut short. A thread that takes longer ends by itself."""
-
-
-def n_cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Threads:

@@ -19,7 +19,7 @@ PRECISIONS = [
     pytest.param("bf16", marks=pytest.mark.skipif(resolve_precision("auto") == "fp32", reason="no bf16")),
 ]
 BODIES = [image_bytes(size=(300 + seed, 480), seed=seed) for seed in range(41)]
-"""As many as make a batch of each shape: 32 + 8 + 1."""
+"""More than a batch."""
 
 
 @pytest.fixture(scope="module", params=PRECISIONS)

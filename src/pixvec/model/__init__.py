@@ -1,4 +1,4 @@
-"""Crops and texts to embeddings: CLIP's two towers, compiled for the batch shapes that come.
+"""Crops and texts to embeddings: CLIP's two towers, each compiled once, for batches of any size.
 
 In: crops (N, S, S, 3) uint8, or texts. Out: embeddings (N, D) float32, unit length when asked. Which bits a picture
 gives depends on nothing but the picture: not on its batch, its place in it, or the number of threads.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Literal, Self
@@ -23,9 +23,6 @@ from pixvec.model.tokenizer import ClipTokenizer, Tokens
 from pixvec.model.towers import image_tower, text_tower
 from pixvec.options import Options, option
 from pixvec.values import Crops, Vectors
-
-_SMALL_BATCH = 8
-"""The shape between one and `batch_size`: large enough for most of the engine's speed, small enough for remainders."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +110,7 @@ class ClipModel:
             raise ModelError(f"{self.checkpoint.name} has no text tower: it embeds images only")
         return ClipTokenizer(self.checkpoint, config), self._tower(partial(text_tower, self.checkpoint, config))
 
-    def _tower(self, build: Callable[[int], Graph]) -> _Tower:
+    def _tower(self, build: Callable[[], Graph]) -> _Tower:
         return _Tower(build, self.dim, self.precision, self._options.batch_size)
 
     def _finish(self, vectors: Vectors) -> Vectors:
@@ -121,36 +118,29 @@ class ClipModel:
 
 
 class _Tower:
-    """A graph for each batch shape, built and compiled when the shape first comes."""
+    """A graph that is built and compiled when the first batch comes."""
 
-    def __init__(self, build: Callable[[int], Graph], dim: int, precision: Precision, batch_size: int) -> None:
+    def __init__(self, build: Callable[[], Graph], dim: int, precision: Precision, batch_size: int) -> None:
         self._build = build
         self._dim = dim
         self._precision = precision
-        self._shapes = sorted({1, min(_SMALL_BATCH, batch_size), batch_size}, reverse=True)
-        self._programs: dict[int, Program] = {}
+        self._batch_size = batch_size
+        self._compiled: Program | None = None
         self._compiling = threading.Lock()
 
     def __call__(self, *inputs: NDArray[Any], stop: threading.Event | None = None) -> Vectors:
         vectors = np.empty((len(inputs[0]), self._dim), dtype=np.float32)
-        for batch in self._batches(len(vectors)):
-            program = self._program(batch.stop - batch.start)
-            vectors[batch] = program(*(array[batch] for array in inputs), stop=stop)
+        for start in range(0, len(vectors), self._batch_size):
+            batch = slice(start, start + self._batch_size)
+            vectors[batch] = self._program(*(array[batch] for array in inputs), stop=stop)
         return vectors
 
-    def _batches(self, n: int) -> Iterator[slice]:
-        """Cut n rows into the largest shapes that fit, so that no row is computed for nothing."""
-        start = 0
-        while start < n:
-            size = next(shape for shape in self._shapes if shape <= n - start)
-            yield slice(start, start + size)
-            start += size
-
-    def _program(self, size: int) -> Program:
+    @property
+    def _program(self) -> Program:
         with self._compiling:
-            if size not in self._programs:
-                self._programs[size] = compile_graph(self._build(size), self._precision)
-            return self._programs[size]
+            if self._compiled is None:
+                self._compiled = compile_graph(self._build(), self._precision)
+            return self._compiled
 
 
 def l2_normalize(vectors: Vectors) -> Vectors:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-import os
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
@@ -20,6 +19,7 @@ from typing import Final, Self
 import numpy as np
 from PIL import Image
 
+from pixvec.cores import n_cores
 from pixvec.errors import RowError
 from pixvec.fetch import Fetcher
 from pixvec.isolation import CropMaker
@@ -101,8 +101,7 @@ def measure_model(settings: Settings) -> tuple[ClipModel, ModelPace]:
     started = time.monotonic()
     model = ClipModel.load(settings)
     crops = np.zeros((settings.batch_size, model.image_size, model.image_size, 3), np.uint8)
-    for n in {1, min(8, len(crops)), len(crops)}:  # a run meets batches of all shapes, which are compiled one by one
-        model.embed_crops(crops[:n])
+    model.embed_crops(crops)  # compiles it
     start_s, n_pictures, started = time.monotonic() - started, 0, time.monotonic()
     while (seconds := time.monotonic() - started) < _MODEL_S:
         model.embed_crops(crops)
@@ -116,7 +115,7 @@ class _Road:
     def __init__(self, model: ClipModel, settings: Settings) -> None:
         processor = model.checkpoint.processor
         is_scaled = resolve_decode(settings, model.precision) == "scaled"
-        self.n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.n_threads = n_cores()
         self._fetcher = Fetcher(settings)
         self._crops = CropMaker(settings, processor, min_side=min_side(processor) if is_scaled else None)
         self._threads = Threads(self.n_threads, "plan")
