@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from link.clusters import clusters
 from pixvec.engine import StoppedError
@@ -42,6 +47,31 @@ def test_bits_are_the_same_each_time() -> None:
     space = Space.of(clusters(3000, 16, spread=0.5))
     first, second = (nearest_approximately(space, 15) for _ in range(2))
     assert (first[0].numbers.tobytes(), first[1]) == (second[0].numbers.tobytes(), second[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot hold a process to a core")
+def test_bits_do_not_depend_on_the_number_of_cores() -> None:
+    program = """
+import hashlib, os, sys
+from link.clusters import clusters
+from pixvec.link.approximate import nearest_approximately
+from pixvec.link.space import Space
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(sys.argv[1])])
+found, recall = nearest_approximately(Space.of(clusters(5000, 200, spread=1)), 15)
+print(hashlib.sha256(found.numbers.tobytes() + found.cosines.tobytes()).hexdigest(), recall)
+"""
+    tests = Path(__file__).parents[1]
+    one, all_cores = (
+        subprocess.run([sys.executable, "-c", program, n], cwd=tests, check=True, capture_output=True, text=True)
+        for n in ("1", "64")
+    )
+    assert one.stdout == all_cores.stdout
+
+
+def test_blas_has_its_threads_back_afterwards() -> None:
+    threads = [library["num_threads"] for library in threadpool_info()]
+    nearest_approximately(Space.of(clusters(2000, 16, spread=1)), 15)
+    assert [library["num_threads"] for library in threadpool_info()] == threads
 
 
 def test_it_stops_when_told() -> None:

@@ -1,36 +1,46 @@
-"""Approximate neighbours, for when all pairs are too many: each query looks through the clusters it is likeliest in.
+"""Approximate neighbours, for when all pairs are too many: all are put into cells, again and again, each time others.
 
-Directions are put in an order in which near ones are mostly close together, in small clusters, and cut into groups. A
-query looks through the groups of those clusters whose means are nearest to it; what it finds is ranked as in an exact
-search. How many clusters that takes is learnt from a sample of queries that are also searched for exactly, and
-another such sample measures the recall.
+Near directions are often in the same cell. Those of a cell are compared with each other, and with what is known to be
+near to any of them: a neighbour's neighbour is often a neighbour. That goes on until enough is found of what is nearest
+to a sample, which has been compared with all; another such sample measures the recall.
+
+NumPy's matrix products work in one thread each, and cells side by side, which is faster, and leaves no sum to be cut
+up by the number of threads.
 """
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from pixvec.engine import compile_graph
-from pixvec.link.close_up import CloseUp
-from pixvec.link.exact import nearest
-from pixvec.link.grouping import Clusters, Likeness, cluster_means, find_clusters, products
-from pixvec.link.overlap import overlapped
+from pixvec.engine import heed
+from pixvec.link.best import Best
+from pixvec.link.cells import find_cells
 from pixvec.link.ranking import Neighbors, Pairs
-from pixvec.link.screen import Batch
-from pixvec.link.sieve import Sieve
-from pixvec.link.space import Numbers, Space
-from pixvec.link.units import BLOCK, GROUP, Units
+from pixvec.link.side_by_side import side_by_side
+from pixvec.link.space import Numbers, Space, chunks
+from pixvec.link.units import Units
+from pixvec.values import Vectors
 
-_SAMPLE = 512
+_SAMPLE: Final = 256
 """Queries in each of the two samples."""
-_WANTED_RECALL = 0.97
-_NO_FLOOR = -2.0
-_MAX_PROBES = 96
-"""Clusters that are looked through for a query at most."""
+_WANTED_RECALL: Final = 0.96
+_MAX_ROUNDS: Final = 40
+_CELL_SIZE: Final = 128
+"""Directions in a cell, more or less, unless very many neighbours are wanted."""
+_MAIN_AXES: Final = 128
+"""In so many dimensions directions are put into cells: enough to tell what is near, and fewer are faster."""
+_AXES_SAMPLE: Final = 1 << 14
+_CHUNK: Final = 512
+"""Directions of a cell that are compared at a time, and others that a sample is compared with."""
+_RANKED: Final = 1 << 14
+"""Directions whose neighbours are ranked at a time."""
 
 
 def nearest_approximately(
@@ -47,90 +57,90 @@ def nearest_approximately(
     space
         Where to search: at least two samples of directions, and more than `k`.
     on_progress
-        Called now and then with how many directions are done, and how many there are.
+        Called now and then with how many directions are as good as done, and how many there are.
 
     Raises
     ------
     StoppedError
         Soon after `stop` is set.
     """
-    clusters = find_clusters(space, stop=stop)
-    order = clusters.order
-    places = np.random.default_rng(0).choice(len(space), 2 * _SAMPLE, replace=False)
-    true = nearest(space, k, queries=order[places], stop=stop)
-    search = _Search(space, clusters, k, stop)
-    search.learn(places[:_SAMPLE], true.numbers[:_SAMPLE])
-    found = Neighbors.empty(len(space), k)
-    for n_done in overlapped(lambda batch: search.finish(batch, found), search.batches()):
-        if on_progress:
-            on_progress(n_done, len(space))
-    in_sample = found.cosines[order[places[_SAMPLE:]]]  # (sample, K)
-    return found, float(np.mean(in_sample >= true.cosines[_SAMPLE:, -1:]))
+    with threadpool_limits(1, user_api="blas"):
+        search = _Search(space, k, stop)
+        watched, unseen = np.random.default_rng(0).choice(len(space), (2, _SAMPLE), replace=False)
+        nearest_watched, nearest_unseen = side_by_side(search.nearest_of_all, [watched, unseen], stop)
+        for seed in range(_MAX_ROUNDS):
+            search.compare_within_cells(seed)
+            recall = search.recall(watched, nearest_watched)
+            if on_progress:
+                on_progress(int(len(space) * _way_gone(recall)), len(space))
+            if recall >= _WANTED_RECALL:
+                break
+        return search.ranked(), search.recall(unseen, nearest_unseen)
+
+
+def _way_gone(recall: float) -> float:
+    """Tell how far it is to the wanted recall, 0 to 1: a round finds about the same share of what is still missing."""
+    return math.log1p(-min(recall, _WANTED_RECALL)) / math.log1p(-_WANTED_RECALL)
 
 
 class _Search:
-    """A search through the likeliest clusters; queries and pairs are numbered by place in the clusters' order."""
+    """What is found so far of each direction's nearest."""
 
-    def __init__(self, space: Space, clusters: Clusters, k: int, stop: threading.Event | None) -> None:
+    def __init__(self, space: Space, k: int, stop: threading.Event | None) -> None:
         self._space = space
-        self._clusters = clusters
-        self._order = clusters.order
         self._k = k
         self._stop = stop
-        self._units = Units.of(space, self._order)
-        n_clusters = len(clusters.starts) - 1
-        self._means = cluster_means(self._units, clusters.of(np.arange(len(self._order))), n_clusters)  # (C, D)
-        self._likeness = Likeness(self._units, n_clusters, stop=stop)
-        within = (BLOCK // GROUP, GROUP, space.dim)
-        self._within_groups = compile_graph(products(within, within), "fp32")
-        self._close_up = CloseUp(self._units, stop=stop)
-        self._n_probes = _MAX_PROBES
+        units = Units.of(space)
+        self._rounding = units.rounding
+        self._vectors = units.vectors[: len(space)]
+        axes = _main_axes(self._vectors)
+        blocks = (self._vectors[chunk] for chunk in chunks(len(space), _CHUNK))
+        self._points = np.concatenate(side_by_side(lambda block: block @ axes, blocks, stop))
+        self._found = Best(np.arange(len(space)), k)
 
-    def learn(self, queries: Numbers, true: Numbers) -> None:
-        """Find how many clusters must be looked through, from queries, (Q,), and their true neighbours, (Q, K)."""
-        clusters = self._clusters.of(np.argsort(self._order)[true])  # (Q, K)
-        likeness = self._likeness.to_all(self._units.vectors[queries], self._means)  # (Q, C)
-        its_likeness = np.take_along_axis(likeness, clusters, axis=1)  # (Q, K)
-        n_likelier = np.concatenate(
-            [(row > its[:, None]).sum(axis=1) for row, its in zip(likeness, its_likeness, strict=True)]
-        )
-        self._n_probes = min(int(np.quantile(n_likelier, _WANTED_RECALL)) + 1, _MAX_PROBES)
+    def nearest_of_all(self, queries: Numbers) -> Best:
+        """Compare some directions, (Q,), with all."""
+        best = Best(queries, self._k)
+        rows, vectors = np.arange(len(queries)), self._vectors[queries]
+        for chunk in chunks(len(self._vectors), _CHUNK):
+            heed(self._stop)
+            best.improve(rows, np.arange(chunk.start, chunk.stop), vectors @ self._vectors[chunk].T)
+        return best
 
-    def batches(self) -> Iterator[Batch]:
-        """Choose each block's groups."""
-        for queries, near, likeness in self._likeness.to_near(self._means):
-            n_probes = min(self._n_probes, len(near))
-            least = np.partition(likeness, -n_probes, axis=1)[:, -n_probes, None]
-            places, columns = np.nonzero(likeness >= least)
-            which, groups = self._clusters.groups(near[columns])
-            yield Batch(queries, self._floors(queries), *self._with_own(queries, places[which], groups))
+    def compare_within_cells(self, seed: int) -> None:
+        """Put all directions into cells, other ones for another seed, and compare those of a cell."""
+        size = max(_CELL_SIZE, 4 * self._k)
+        cells = find_cells(self._points, size, least=self._k + 1, seed=seed, stop=self._stop)
+        side_by_side(self._compare, cells, self._stop)
 
-    def _with_own(self, queries: Numbers, places: Numbers, groups: Numbers) -> tuple[Numbers, Numbers]:
-        """Add each query's own group and so many beside it that they hold k others; give each pair once."""
-        n_groups = self._units.n_groups
-        n_own = min(-(-self._k // GROUP) + 1, n_groups)
-        own = np.minimum(queries // GROUP, n_groups - n_own)[:, None] + np.arange(n_own)  # (Q, own)
-        pairs = np.unique(np.append(places * n_groups + groups, np.arange(len(queries))[:, None] * n_groups + own))
-        return pairs // n_groups, pairs % n_groups
+    def _compare(self, cell: Numbers) -> None:
+        """Compare those in a cell with each other, and with what is found of their nearest."""
+        others = np.unique(np.append(cell, self._found.numbers[cell]))
+        others = others[others >= 0]
+        vectors = self._vectors[others]
+        for some in (cell[chunk] for chunk in chunks(len(cell), _CHUNK)):
+            self._found.improve(some, others, self._vectors[some] @ vectors.T)
 
-    def finish(self, batch: Batch, found: Neighbors) -> int:
-        """Put the nearest that are found for a batch in their places, and tell how many directions are done with it."""
-        sieve = Sieve(batch.floors, self._k, 2 * self._units.rounding, cuts_crowds=True)
-        for pairs in self._close_up(batch, sieve.limits):
-            sieve.add(pairs)
-        near, _ = sieve.finish()
-        numbers = self._order[near.numbers]
-        exact = self._space.cosines(self._order[batch.queries[near.places]], numbers)
-        found.put(self._order[batch.queries], Pairs(near.places, numbers, exact).ranked())
-        return int(batch.queries[-1]) + 1
+    def recall(self, queries: Numbers, nearest: Best) -> float:
+        """Tell which share of the nearest of some directions, (Q,), is found, or others that are as near."""
+        least = nearest.cosines.min(axis=1, keepdims=True) - self._rounding
+        return float(np.mean(self._found.cosines[queries] >= least))
 
-    def _floors(self, queries: Numbers) -> NDArray[np.float64]:
-        """Find for each query of a block a float32 cosine that k others in its own group reach, if it has as many."""
-        if self._k >= GROUP:
-            return np.full(len(queries), _NO_FLOOR)
-        vectors = self._units.vectors[queries[0] : queries[0] + BLOCK].reshape(-1, GROUP, self._space.dim)
-        cosines = self._within_groups(vectors, vectors, stop=self._stop).reshape(BLOCK, GROUP)
-        columns = np.arange(BLOCK)[:, None] // GROUP * GROUP + np.arange(GROUP)  # (BLOCK, GROUP)
-        cosines[columns >= len(queries)] = _NO_FLOOR
-        kth = np.partition(cosines, -self._k - 1, axis=1)[: len(queries), -self._k - 1]
-        return kth.astype(np.float64) - 2 * self._units.rounding
+    def ranked(self) -> Neighbors:
+        """Rank what is found, by the cosines that `Space.cosines` has."""
+        neighbors = Neighbors.empty(len(self._space), self._k)
+        side_by_side(partial(self._rank, neighbors), chunks(len(self._space), _RANKED), self._stop)
+        return neighbors
+
+    def _rank(self, neighbors: Neighbors, chunk: slice) -> None:
+        directions = np.arange(chunk.start, chunk.stop)
+        queries = np.repeat(directions, self._k)
+        numbers = self._found.numbers[chunk].ravel()
+        neighbors.put(directions, Pairs(queries, numbers, self._space.cosines(queries, numbers)).ranked())
+
+
+def _main_axes(vectors: Vectors) -> Vectors:
+    """Find the axes in which a sample of vectors, (U, D), is largest: (D, D')."""
+    sample = vectors[:: -(-len(vectors) // _AXES_SAMPLE)]
+    _, axes = np.linalg.eigh(sample.T @ sample)
+    return np.ascontiguousarray(axes[:, -_MAIN_AXES:])

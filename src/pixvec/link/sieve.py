@@ -24,15 +24,12 @@ class Sieve:
         How many neighbours are wanted.
     margin
         How far below the k-th greatest float32 cosine a neighbour may be: twice what one may be wrong by.
-    cuts_crowds
-        Whether of a query that has too many candidates the nearest are kept, rather than none.
     """
 
-    def __init__(self, limits: NDArray[np.float64], k: int, margin: float, *, cuts_crowds: bool = False) -> None:
+    def __init__(self, limits: NDArray[np.float64], k: int, margin: float) -> None:
         self.limits = limits
         self._k = k
         self._margin = margin
-        self._cuts_crowds = cuts_crowds
         self._crowd = max(MAX_CANDIDATES // (2 * len(limits)), 2 * k)
         self._parts: list[Pairs] = []
         self._n = 0
@@ -55,11 +52,8 @@ class Sieve:
         kth = ranked.take(ranks(ranked.places) == self._k - 1)
         self.limits[kth.places] = np.maximum(self.limits[kth.places], kth.cosines - self._margin)
         near = ranked.take(ranked.cosines >= self.limits[ranked.places])
-        if self._cuts_crowds:
-            near = near.first(self._crowd)
-        else:
-            self.limits[np.bincount(near.places, minlength=len(self.limits)) > self._crowd] = np.inf
-            near = near.take(np.isfinite(self.limits[near.places]))
+        self.limits[np.bincount(near.places, minlength=len(self.limits)) > self._crowd] = np.inf
+        near = near.take(np.isfinite(self.limits[near.places]))
         self._parts = [near]
         self._n = len(near)
         self._too_many = max(MAX_CANDIDATES, 2 * self._n)  # else it would be thinned again at once

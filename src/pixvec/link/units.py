@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixvec.link.space import Numbers, Space, chunks
+from pixvec.link.space import Space, chunks
 from pixvec.values import Vectors
 
 GROUP = 64
@@ -36,16 +36,15 @@ class Units:
     tile: int
 
     @classmethod
-    def of(cls, space: Space, order: Numbers | None = None) -> Units:
-        """Scale all directions of a space, of which there must be one, in their own order or another."""
-        order = np.arange(len(space)) if order is None else order
-        n = len(order)
+    def of(cls, space: Space) -> Units:
+        """Scale all directions of a space, of which there must be one."""
+        n = len(space)
         n_blocks = -(-n // BLOCK)
         n_tiles = -(-n_blocks // _BLOCKS_IN_TILE)
         tile = -(-n_blocks // n_tiles) * BLOCK
         vectors = np.empty((n_tiles * tile, space.dim), np.float32)  # (U', D)
         for chunk in chunks(n, BLOCK):
-            vectors[chunk] = space.units(order[chunk])
+            vectors[chunk] = space.units(np.arange(chunk.start, chunk.stop))
         vectors[n:] = vectors[n - 1]
         return cls(vectors, n, tile)
 
