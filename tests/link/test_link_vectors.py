@@ -152,6 +152,11 @@ def test_a_wrong_option_is_named(keywords: dict[str, object], message: str) -> N
     assert str(caught.value) == message
 
 
+def test_more_links_than_a_column_holds_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"50000 vectors would be 2500000000 links, .*: take n_nearest=42949$"):
+        link_vectors(np.ones((50_000, 1), np.float32), LinkOptions(n_nearest=10**30))
+
+
 @pytest.mark.parametrize("n_nearest", [100, 10**9, 10**30])
 def test_more_neighbors_than_rows_are_all_rows(n_nearest: int) -> None:
     vectors = clusters(100, 8, spread=1)

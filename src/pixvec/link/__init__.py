@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pixvec.errors import UsageError
 from pixvec.link.approximate import nearest_approximately
 from pixvec.link.exact import nearest
 from pixvec.link.ranking import Neighbors, Pairs
@@ -30,6 +31,8 @@ OnProgress: TypeAlias = Callable[[int, int], None]
 
 _MAX_EXACT = 200_000
 """Distinct vectors up to which all pairs are looked at."""
+_MAX_LINKS = 2**31 - 1
+"""As many as Arrow's lists count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +108,19 @@ def link_vectors(
 
     Raises
     ------
+    UsageError
+        When there would be more links than a column holds.
     StoppedError
         Soon after `stop` is set.
     """
     space = Space.of(vectors)
     k = min(options.n_nearest, len(vectors))  # a number of any size may be asked for
+    n_vectors = int(np.count_nonzero(space.has_vector))
+    if n_vectors * k > _MAX_LINKS:
+        raise UsageError(
+            f"n_nearest={options.n_nearest} with {n_vectors} vectors would be {n_vectors * k} links, "
+            f"and a column holds {_MAX_LINKS}: take n_nearest={_MAX_LINKS // n_vectors}"
+        )
     neighbors, recall = _neighbors(space, k, on_progress and _in_rows(on_progress, len(vectors)), stop)
     parts = [_strong(pairs, options.similarity_min) for pairs in neighboring_rows(space, neighbors, k)]
     pairs = Pairs.joined([Pairs.none(), *parts])

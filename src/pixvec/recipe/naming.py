@@ -8,6 +8,8 @@ from itertools import islice
 
 _MOST_CHARS = 60
 _MOST_NAMES = 10
+_MOST_COMPARED = 2000
+"""Known names that an unknown one is compared with, which takes a tenth of a second."""
 
 
 def cut(text: str) -> str:
@@ -23,7 +25,7 @@ def shown(name: str) -> str:
 def instead(name: str, known: Collection[str]) -> str:
     """End a message about an unknown name with the nearest one that is known, or with those that there are."""
     by_folded = {one.casefold(): one for one in known}
-    near = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    near = difflib.get_close_matches(name.casefold(), list(islice(by_folded, _MOST_COMPARED)), n=1)
     if near:
         return f"; did you mean {shown(by_folded[near[0]])}?"
     names = ", ".join(map(shown, islice(known, _MOST_NAMES)))
