@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
 import gzip
 from pathlib import Path
 
@@ -191,6 +193,42 @@ def test_a_stored_stream_is_read_too(tmp_path: Path) -> None:
         for _ in range(3):
             stream.write_table(TABLE, max_chunksize=1)
     assert read(tmp_path / "in.arrow").equals(pa.concat_tables([TABLE] * 3))
+
+
+DAY = dt.datetime(2020, 2, 29, 1, 2, 3)
+RARE = {
+    "dense union": pa.UnionArray.from_dense(
+        pa.array([0, 1, 0], pa.int8()), pa.array([0, 0, 1], pa.int32()), [pa.array([1, 2]), pa.array(["x"])]
+    ),
+    "sparse union": pa.UnionArray.from_sparse(
+        pa.array([0, 1, 0], pa.int8()), [pa.array([1, 2, 3]), pa.array(["x", "y", "z"])]
+    ),
+    "categories and times in a struct": pa.StructArray.from_arrays(
+        [pa.array(["a", "b", "a"]).dictionary_encode(), pa.array([DAY] * 3, pa.timestamp("ns", "Europe/Berlin"))],
+        ["category", "time"],
+    ),
+    "decimal32": pa.array([decimal.Decimal("1.5"), None, decimal.Decimal(-2)], pa.decimal32(5, 2)),
+    "decimal256": pa.array([decimal.Decimal("1.5"), None, decimal.Decimal(-2)], pa.decimal256(50, 2)),
+    "bool8": pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, None, 0], pa.int8())),
+    "time32": pa.array([DAY.time(), None, DAY.time()], pa.time32("s")),
+    "interval": pa.array([(1, 2, 3), None, (4, 5, 6)], pa.month_day_nano_interval()),
+    "list view": pa.array([[1], [2, 3], None], pa.list_view(pa.int64())),
+    "string view": pa.array(["a", "b", None], pa.string_view()),
+    "map": pa.array([[("a", 1)], [], None], pa.map_(pa.string(), pa.int64())),
+    "runs": pa.RunEndEncodedArray.from_arrays(pa.array([1, 3], pa.int32()), pa.array(["a", "b"])),
+    "uuid": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"0" * 16, None, b"1" * 16], pa.binary(16))),
+}
+
+
+@pytest.mark.parametrize("kind", RARE)
+def test_rare_types_pass_from_arrow_to_arrow(tmp_path: Path, kind: str) -> None:
+    table = pa.table({"cell": RARE[kind]})
+    with pa.ipc.new_file(str(tmp_path / "in.arrow"), table.schema) as file:
+        for _ in range(2):
+            file.write_table(table)
+    out = pyarrow.feather.read_table(embed(tmp_path / "in.arrow", "out.arrow", n_rows=3), memory_map=False)
+    assert out["cell"].type == RARE[kind].type
+    assert out["cell"].to_pylist() == RARE[kind].to_pylist() * 2
 
 
 def test_categories_that_come_late_join_the_dictionary(tmp_path: Path) -> None:

@@ -62,12 +62,12 @@ class ArrowWriter(GroupWriter):
         # A file has one dictionary for each column of categories, which may only grow.
         options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
         self._file = pa.ipc.new_file(self._sink, self._schema, options=options)
-        self._written = self._schema.empty_table()
+        self._before: tuple[pa.Table, ...] = ()
 
     def _write_group(self, table: pa.Table) -> None:
-        grown = pa.concat_tables([self._written, table]).unify_dictionaries().combine_chunks()
+        grown = pa.concat_tables([*self._before, table]).unify_dictionaries().combine_chunks()
         self._file.write_table(grown, max_chunksize=ROW_GROUP_ROWS)
-        self._written = grown.slice(0, 0)
+        self._before = (grown.slice(0, 0),)
 
     def _close(self) -> None:
         self._file.close()
