@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
 
 from link.clusters import clusters
 from pixvec.engine import StoppedError
@@ -66,12 +65,6 @@ print(hashlib.sha256(found.numbers.tobytes() + found.cosines.tobytes()).hexdiges
         for n in ("1", "64")
     )
     assert one.stdout == all_cores.stdout
-
-
-def test_blas_has_its_threads_back_afterwards() -> None:
-    threads = [library["num_threads"] for library in threadpool_info()]
-    nearest_approximately(Space.of(clusters(2000, 16, spread=1)), 15)
-    assert [library["num_threads"] for library in threadpool_info()] == threads
 
 
 def test_it_stops_when_told() -> None:

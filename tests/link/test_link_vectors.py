@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from link.clusters import bits_of, clusters, expected_neighbors, targets_of
 from pixvec.engine import StoppedError
@@ -150,6 +151,12 @@ def test_a_wrong_option_is_named(keywords: dict[str, object], message: str) -> N
     with pytest.raises(UsageError) as caught:
         LinkOptions(**keywords)  # type: ignore[arg-type]
     assert str(caught.value) == message
+
+
+def test_numpy_has_its_threads_back_afterwards() -> None:
+    threads = [library["num_threads"] for library in threadpool_info()]
+    link(np.eye(4), LinkOptions())
+    assert [library["num_threads"] for library in threadpool_info()] == threads
 
 
 def test_more_links_than_a_column_holds_are_refused() -> None:

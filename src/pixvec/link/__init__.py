@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from pixvec.errors import UsageError
 from pixvec.link.approximate import nearest_approximately
@@ -121,7 +122,8 @@ def link_vectors(
             f"n_nearest={options.n_nearest} with {n_vectors} vectors would be {n_vectors * k} links, "
             f"and a column holds {_MAX_LINKS}: take n_nearest={_MAX_LINKS // n_vectors}"
         )
-    neighbors, recall = _neighbors(space, k, on_progress and _in_rows(on_progress, len(vectors)), stop)
+    with threadpool_limits(1, user_api="blas"):  # one thread in each product: several are at work side by side
+        neighbors, recall = _neighbors(space, k, on_progress and _in_rows(on_progress, len(vectors)), stop)
     parts = [_strong(pairs, options.similarity_min) for pairs in neighboring_rows(space, neighbors, k)]
     pairs = Pairs.joined([Pairs.none(), *parts])
     if options.similarity_min_q and len(pairs):

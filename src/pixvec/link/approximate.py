@@ -3,9 +3,6 @@
 Near directions are often in the same cell. Those of a cell are compared with each other, and with what is known to be
 near to any of them: a neighbour's neighbour is often a neighbour. That goes on until enough is found of what is nearest
 to a sample, which has been compared with all; another such sample measures the recall.
-
-NumPy's matrix products work in one thread each, and cells side by side, which is faster, and leaves no sum to be cut
-up by the number of threads.
 """
 
 from __future__ import annotations
@@ -17,7 +14,6 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from pixvec.engine import heed
 from pixvec.link.best import Best
@@ -64,18 +60,17 @@ def nearest_approximately(
     StoppedError
         Soon after `stop` is set.
     """
-    with threadpool_limits(1, user_api="blas"):
-        search = _Search(space, k, stop)
-        watched, unseen = np.random.default_rng(0).choice(len(space), (2, _SAMPLE), replace=False)
-        nearest_watched, nearest_unseen = side_by_side(search.nearest_of_all, [watched, unseen], stop)
-        for seed in range(_MAX_ROUNDS):
-            search.compare_within_cells(seed)
-            recall = search.recall(watched, nearest_watched)
-            if on_progress:
-                on_progress(int(len(space) * _way_gone(recall)), len(space))
-            if recall >= _WANTED_RECALL:
-                break
-        return search.ranked(), search.recall(unseen, nearest_unseen)
+    search = _Search(space, k, stop)
+    watched, unseen = np.random.default_rng(0).choice(len(space), (2, _SAMPLE), replace=False)
+    nearest_watched, nearest_unseen = side_by_side(search.nearest_of_all, [watched, unseen], stop)
+    for seed in range(_MAX_ROUNDS):
+        search.compare_within_cells(seed)
+        recall = search.recall(watched, nearest_watched)
+        if on_progress:
+            on_progress(int(len(space) * _way_gone(recall)), len(space))
+        if recall >= _WANTED_RECALL:
+            break
+    return search.ranked(), search.recall(unseen, nearest_unseen)
 
 
 def _way_gone(recall: float) -> float:

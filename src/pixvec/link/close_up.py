@@ -1,6 +1,6 @@
 """The second sieve: float32 cosines of queries with all directions of the groups that the first one left.
 
-Queries are gathered group by group, so that here too the engine multiplies matrices.
+Queries are gathered group by group, so that here too matrices are multiplied.
 """
 
 from __future__ import annotations
@@ -11,16 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.engine import Graph, compile_graph, ops, ov
-from pixvec.link.ranking import Pairs, ranks
+from pixvec.engine import heed
+from pixvec.link.ranking import Pairs
 from pixvec.link.screen import Batch
-from pixvec.link.space import Numbers, chunks
+from pixvec.link.space import Numbers
 from pixvec.link.units import GROUP, Units
-
-_QUERIES = 64
-"""Queries in one product with a group."""
-_PRODUCTS = 32
-"""Products in one call of the engine."""
 
 
 class CloseUp:
@@ -34,8 +29,6 @@ class CloseUp:
 
     def __init__(self, units: Units, *, stop: threading.Event | None = None) -> None:
         self._units = units
-        self._groups = units.vectors.reshape(-1, GROUP, units.vectors.shape[1])
-        self._program = compile_graph(_products(units.vectors.shape[1]), "fp32")
         self._stop = stop
 
     def __call__(self, batch: Batch, limits: NDArray[np.float64]) -> Iterator[Pairs]:
@@ -43,34 +36,17 @@ class CloseUp:
 
         Limits may be raised meanwhile.
         """
-        places, groups = _arranged(batch)
-        for some in chunks(len(groups), _PRODUCTS):
-            cosines = self._cosines(batch.queries[places[some]], groups[some])  # (products, _QUERIES, GROUP)
-            needed = np.where(places[some] < 0, np.inf, limits[places[some]])
-            product, query, member = np.nonzero(cosines >= needed[:, :, None])
-            numbers = groups[some][product] * GROUP + member
-            pairs = Pairs(places[some][product, query], numbers, cosines[product, query, member])
-            yield pairs.take((numbers < self._units.n) & (numbers != batch.queries[pairs.places]))
+        by_group = np.argsort(batch.groups, kind="stable")
+        groups = batch.groups[by_group]
+        firsts = np.flatnonzero(np.diff(groups, prepend=-1))
+        for group, places in zip(groups[firsts], np.split(batch.places[by_group], firsts[1:]), strict=True):
+            heed(self._stop)
+            yield self._near_in(group, places, batch.queries[places], limits[places])
 
-    def _cosines(self, queries: Numbers, groups: Numbers) -> NDArray[np.float32]:
-        """Multiply queries, (products, _QUERIES), by groups, (products,), repeated to fill the engine's shape."""
-        queries_full = self._units.vectors[np.resize(queries, (_PRODUCTS, _QUERIES))]
-        groups_full = self._groups[np.resize(groups, _PRODUCTS)]
-        return self._program(queries_full, groups_full, stop=self._stop)[: len(groups)]
-
-
-def _arranged(batch: Batch) -> tuple[Numbers, Numbers]:
-    """Give each product's places, (products, _QUERIES), where -1 is none, and its group, (products,)."""
-    order = np.argsort(batch.groups, kind="stable")
-    groups = batch.groups[order]
-    column = ranks(groups) % _QUERIES
-    product = np.cumsum(column == 0) - 1
-    places = np.full((product[-1] + 1, _QUERIES), -1)
-    places[product, column] = batch.places[order]
-    return places, groups[column == 0]
-
-
-def _products(dim: int) -> Graph:
-    queries = ops.parameter([_PRODUCTS, _QUERIES, dim], ov.Type.f32)
-    groups = ops.parameter([_PRODUCTS, GROUP, dim], ov.Type.f32)
-    return ov.Model([ops.matmul(queries, groups, False, True).output(0)], [queries, groups], "close-up")
+    def _near_in(self, group: int, places: Numbers, queries: Numbers, limits: NDArray[np.float64]) -> Pairs:
+        start = group * GROUP
+        cosines = self._units.vectors[queries] @ self._units.vectors[start : start + GROUP].T  # (Q', GROUP)
+        which, member = np.nonzero(cosines >= limits[:, None])
+        numbers = start + member
+        pairs = Pairs(places[which], numbers, cosines[which, member])
+        return pairs.take((numbers < self._units.n) & (numbers != queries[which]))

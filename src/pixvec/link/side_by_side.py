@@ -14,7 +14,7 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-def side_by_side(work: Callable[[_In], _Out], items: Iterable[_In], stop: threading.Event | None) -> list[_Out]:
+def side_by_side(work: Callable[[_In], _Out], items: Iterable[_In], stop: threading.Event | None = None) -> list[_Out]:
     """Apply `work` to items, all of which are taken at once; what comes of them has the items' order.
 
     Raises

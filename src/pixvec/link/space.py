@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
+from itertools import chain
 from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pixvec.link.side_by_side import side_by_side
 from pixvec.values import Vectors
 
 Numbers: TypeAlias = NDArray[np.int64]
@@ -94,15 +97,21 @@ def chunks(n: int, size: int) -> Iterator[slice]:
 
 def _distinct(vectors: Vectors, rows: Numbers) -> tuple[Numbers, Numbers]:
     """Give distinct vectors numbers as they come: the first row of each, (U,), and the number of every row, (N,)."""
+    some = (rows[chunk] for chunk in chunks(len(rows), _CHUNK_ROWS))
+    digests = chain.from_iterable(side_by_side(partial(_digests, vectors), some))
     numbers: dict[bytes, int] = {}
     direction = np.full(len(vectors), -1)  # (N,)
     first_rows: list[int] = []
-    for row in rows.tolist():
-        number = numbers.setdefault(blake2b(vectors[row].tobytes(), digest_size=16).digest(), len(numbers))
+    for row, digest in zip(rows.tolist(), digests, strict=True):
+        number = numbers.setdefault(digest, len(numbers))
         if number == len(first_rows):
             first_rows.append(row)
         direction[row] = number
     return np.array(first_rows, np.int64), direction
+
+
+def _digests(vectors: Vectors, rows: Numbers) -> list[bytes]:
+    return [blake2b(vectors[row].tobytes(), digest_size=16).digest() for row in rows.tolist()]
 
 
 def _lengths(vectors: Vectors, rows: Numbers) -> NDArray[np.float64]:

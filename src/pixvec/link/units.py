@@ -11,9 +11,10 @@ from pixvec.values import Vectors
 
 GROUP = 64
 """Directions in a group: few enough to be looked through cheaply for one neighbour, enough to keep groups few."""
-BLOCK = 1024
+BLOCK = 512
 """Queries in one call of the engine."""
-_BLOCKS_IN_TILE = 4
+_BLOCKS_IN_TILE = 2
+"""With these sizes, a call's products stay in two cores' caches: measured."""
 
 
 @dataclass(frozen=True, slots=True)
