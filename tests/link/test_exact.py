@@ -61,11 +61,13 @@ def test_the_nearest_are_found(vectors: Vectors) -> None:
 
 def test_tiles_after_the_first_are_searched_both_ways() -> None:
     space = Space.of(clusters(9000, 24, spread=1))
-    some = np.random.default_rng(1).choice(9000, 500, replace=False)
-    by_themselves = nearest(space, K, queries=some)
-    among_all = nearest(space, K)
-    np.testing.assert_array_equal(by_themselves.numbers, among_all.numbers[some])
-    np.testing.assert_array_equal(by_themselves.cosines, among_all.cosines[some])
+    found = nearest(space, K)
+    for query in np.random.default_rng(1).choice(9000, 60, replace=False):
+        cosines = space.cosines(np.full(9000, query), np.arange(9000))
+        cosines[query] = -2
+        expected = np.argsort(-cosines, kind="stable")[:K]
+        np.testing.assert_array_equal(found.numbers[query], expected)
+        np.testing.assert_array_equal(found.cosines[query], cosines[expected])
 
 
 def test_of_a_crowd_that_is_equally_near_the_first_are_found() -> None:

@@ -30,20 +30,17 @@ def nearest(
     space: Space,
     k: int,
     *,
-    queries: Numbers | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> Neighbors:
-    """Find the `k` nearest others of each query, (Q,), or all others where they are fewer.
+    """Find the `k` nearest others of each direction, or all others where they are fewer.
 
     Parameters
     ----------
     space
         Where to search.
-    queries
-        Numbers of directions, (Q,); all when not given.
     on_progress
-        Called now and then with how many queries are done, and Q.
+        Called now and then with how many directions are done, and how many there are.
 
     Raises
     ------
@@ -51,13 +48,12 @@ def nearest(
         Soon after `stop` is set.
     """
     k = min(k, max(len(space) - 1, 0))
-    n_queries = len(space) if queries is None else len(queries)
-    found = Neighbors.empty(n_queries, k)
-    if k and n_queries:
+    found = Neighbors.empty(len(space), k)
+    if k:
         search = _Search(space, k, stop, found)
-        for n_done in overlapped(search.finish, search.batches(queries)):
+        for n_done in overlapped(search.finish, search.batches()):
             if on_progress:
-                on_progress(n_done, n_queries)
+                on_progress(n_done, len(space))
     return found
 
 
@@ -74,25 +70,23 @@ class _Search:
         self._screen = Screen(units, k, fastest_kinds(units.n), stop)
         self._close_up = CloseUp(units, stop=stop)
 
-    def batches(self, queries: Numbers | None) -> Iterator[tuple[int, Batch]]:
-        """Screen queries, and put blocks together that leave few pairs; each with how many queries were before."""
+    def batches(self) -> Iterator[Batch]:
+        """Screen all directions, and put blocks together that leave few pairs."""
         blocks: list[Batch] = []
-        n_before, n_queries = 0, 0
-        for block in self._screen.all() if queries is None else self._screen.some(queries):
+        for block in self._screen.all():
             blocks.append(block)
-            n_queries += len(block.queries)
+            n_queries = sum(len(block.queries) for block in blocks)
             if n_queries >= self._max_queries or sum(len(block.groups) for block in blocks) >= _MAX_PAIRS:
-                yield n_before, Batch.joined(blocks)
-                blocks, n_before, n_queries = [], n_before + n_queries, 0
+                yield Batch.joined(blocks)
+                blocks = []
         if blocks:
-            yield n_before, Batch.joined(blocks)
+            yield Batch.joined(blocks)
 
-    def finish(self, numbered: tuple[int, Batch]) -> int:
-        """Find the neighbours of a batch, and tell how many queries are done with it."""
-        n_before, batch = numbered
+    def finish(self, batch: Batch) -> int:
+        """Find the neighbours of a batch, and tell how many directions are done with it."""
         for places, pairs in self._neighbors(batch):
-            self._found.put(n_before + places, pairs)
-        return n_before + len(batch.queries)
+            self._found.put(batch.queries[places], pairs)
+        return int(batch.queries[-1]) + 1
 
     def _neighbors(self, batch: Batch) -> Iterator[tuple[Numbers, Pairs]]:
         """Give ranked pairs, at least the k nearest, for some places of a batch after the other, until for all."""

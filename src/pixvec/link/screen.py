@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pixvec.engine import resolve_precision
 from pixvec.link.products import Kind, Maxima, Products
-from pixvec.link.space import Numbers, chunks
+from pixvec.link.space import Numbers
 from pixvec.link.units import BLOCK, Units
 
 _HALF_ROUNDING = 2.0**-11
@@ -82,13 +82,6 @@ class Screen:
             if kind == kinds[-1] or (self._products.are_sound() and (kind != "int8" or self._is_sharp())):
                 break
 
-    def some(self, queries: Numbers) -> Iterator[Batch]:
-        """Screen some directions, block by block."""
-        for block in chunks(len(queries), BLOCK):
-            repeated = np.resize(queries[block], BLOCK)  # to fill the block
-            maxima = [self._products.maxima(repeated, tile)[0] for tile in self._units.tiles]
-            yield self._batch(queries[block], np.concatenate(maxima, axis=1))
-
     def all(self) -> Iterator[Batch]:
         """Screen all directions, block by block; each product of two blocks serves both.
 
@@ -133,7 +126,8 @@ class Screen:
     def _is_sharp(self) -> bool:
         """Tell whether about as few groups are left for a sample of queries as there can be: one for each neighbour."""
         sample = np.linspace(0, self._units.n - 1, BLOCK, dtype=np.int64)
-        (batch,) = self.some(sample)
+        maxima = [self._products.maxima(sample, tile)[0] for tile in self._units.tiles]
+        batch = self._batch(sample, np.concatenate(maxima, axis=1))
         return len(batch.groups) <= BLOCK * (self._k + 1 + _MAX_MORE * self._units.n_groups)
 
 
