@@ -65,7 +65,7 @@ def _pixvec(vectors: Vectors, n_nearest: int) -> Search:
 
 
 def _annoy(vectors: Vectors, n_nearest: int) -> Search:
-    """Take 30 trees and the default of what is searched in them, and ask for one row after the other."""
+    """Ask for one row after the other, set as the step that pixvec implements sets it: 30 trees, searched doubly."""
     from annoy import AnnoyIndex
 
     index = AnnoyIndex(vectors.shape[1], "angular")
@@ -77,7 +77,7 @@ def _annoy(vectors: Vectors, n_nearest: int) -> Search:
     def search(n_queries: int) -> NDArray[np.int64]:
         found = np.full((n_queries, n_nearest + 1), -1)
         for row in range(n_queries):
-            rows = index.get_nns_by_item(row, n_nearest + 1)
+            rows = index.get_nns_by_item(row, n_nearest + 1, 2 * 30 * (n_nearest + 1))
             found[row, : len(rows)] = rows
         return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,17 +13,24 @@ from pixvec.link.best import Best
 N, K = 12, 4
 
 
-@given(st.lists(st.tuples(st.sets(st.integers(0, N - 1)), st.sets(st.integers(0, N - 1), min_size=1))))
-def test_the_greatest_are_kept_each_once(visits: list[tuple[set[int], set[int]]]) -> None:
+NUMBERS = st.integers(0, N - 1)
+Visit: TypeAlias = tuple[set[int], set[int], bool]
+
+
+@given(st.lists(st.tuples(st.sets(NUMBERS), st.sets(NUMBERS, min_size=1), st.booleans())))
+def test_the_greatest_are_kept_each_once(visits: list[Visit]) -> None:
     cosines = np.random.default_rng(0).permutation(N * N).reshape(N, N).astype(np.float32)
     best = Best(np.arange(N), K)
     met: list[set[int]] = [set() for _ in range(N)]
-    for rows, others in visits:
+    for rows, others, is_merged in visits:
         some, those = np.array(sorted(rows), int), np.array(sorted(others), int)
-        best.improve(some, those, cosines[np.ix_(some, those)])
+        if is_merged:
+            best.merge(some, np.tile(those, (len(some), 1)), cosines[np.ix_(some, those)])
+        else:
+            best.improve(some, those, cosines[np.ix_(some, those)])
         for row in rows:
             met[row] |= others - {row}
     for row, numbers, kept in zip(range(N), best.numbers, best.cosines, strict=True):
         expected = sorted(met[row], key=lambda other: -cosines[row, other])[:K]
         assert {number for number, cosine in zip(numbers, kept, strict=True) if cosine > -np.inf} == set(expected)
-        assert sorted(kept[kept > -np.inf]) == sorted(cosines[row, expected])
+        assert kept[kept > -np.inf].tolist() == sorted(cosines[row, expected])

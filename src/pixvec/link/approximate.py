@@ -1,8 +1,8 @@
 """Approximate neighbours, for when all pairs are too many: all are put into cells, again and again, each time others.
 
-Near directions are often in the same cell. Those of a cell are compared with each other, and with what is known to be
-near to any of them: a neighbour's neighbour is often a neighbour. That goes on until enough is found of what is nearest
-to a sample, which has been compared with all; another such sample measures the recall.
+Near directions are often in the same cell. Each is in two: those of a cell are compared with each other, and with what
+is known to be near to any of them, as a neighbour's neighbour is often a neighbour. That goes on until enough is found
+of what is nearest to a sample, which has been compared with all; another such sample measures the recall.
 """
 
 from __future__ import annotations
@@ -10,32 +10,35 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import numpy as np
 
 from pixvec.engine import heed
-from pixvec.link.best import Best
-from pixvec.link.cells import find_cells
-from pixvec.link.ranking import Neighbors, Pairs
+from pixvec.link.best import Best, greatest
+from pixvec.link.cells import Cell, find_cells
+from pixvec.link.ranking import Neighbors
 from pixvec.link.side_by_side import side_by_side
-from pixvec.link.space import Numbers, Space, chunks
+from pixvec.link.space import Cosines, Numbers, Space, chunks
 from pixvec.link.units import Units
 from pixvec.values import Vectors
 
 _SAMPLE: Final = 256
 """Queries in each of the two samples."""
-_WANTED_RECALL: Final = 0.96
+_WANTED_RECALL: Final = 0.95
 _MAX_ROUNDS: Final = 40
-_CELL_SIZE: Final = 128
-"""Directions in a cell, more or less, unless very many neighbours are wanted."""
+_CELL_SIZE: Final = 64
+"""Members of a cell, more or less, unless very many neighbours are wanted."""
+_LINKS: Final = 4
+"""So many of the nearest of each in a cell are compared with all of it."""
 _MAIN_AXES: Final = 128
 """In so many dimensions directions are put into cells: enough to tell what is near, and fewer are faster."""
 _AXES_SAMPLE: Final = 1 << 14
 _CHUNK: Final = 512
 """Directions of a cell that are compared at a time, and others that a sample is compared with."""
-_RANKED: Final = 1 << 14
+_RANKED: Final = 1 << 12
 """Directions whose neighbours are ranked at a time."""
 
 
@@ -78,6 +81,15 @@ def _way_gone(recall: float) -> float:
     return math.log1p(-min(recall, _WANTED_RECALL)) / math.log1p(-_WANTED_RECALL)
 
 
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """For some queries, (Q,), others that may be near, (Q, M), and their cosines."""
+
+    queries: Numbers
+    numbers: Numbers
+    cosines: Cosines
+
+
 class _Search:
     """What is found so far of each direction's nearest."""
 
@@ -92,6 +104,7 @@ class _Search:
         blocks = (self._vectors[chunk] for chunk in chunks(len(space), _CHUNK))
         self._points = np.concatenate(side_by_side(lambda block: block @ axes, blocks, stop))
         self._found = Best(np.arange(len(space)), k)
+        self._order = np.arange(len(space))  # in which near ones are not far from each other
 
     def nearest_of_all(self, queries: Numbers) -> Best:
         """Compare some directions, (Q,), with all."""
@@ -106,15 +119,32 @@ class _Search:
         """Put all directions into cells, other ones for another seed, and compare those of a cell."""
         size = max(_CELL_SIZE, 4 * self._k)
         cells = find_cells(self._points, size, least=self._k + 1, seed=seed, stop=self._stop)
-        side_by_side(self._compare, cells, self._stop)
+        self._order = np.concatenate([cell.members for cell in cells])
+        offers = side_by_side(self._compare, cells, self._stop)
+        side_by_side(self._take, offers, self._stop)
 
-    def _compare(self, cell: Numbers) -> None:
-        """Compare those in a cell with each other, and with what is found of their nearest."""
-        others = np.unique(np.append(cell, self._found.numbers[cell]))
-        others = others[others >= 0]
+    def _compare(self, cell: Cell) -> list[_Offer]:
+        """Compare the members of a cell with all in it and with what is nearest to any of them.
+
+        What is found for visitors is returned: they are members of other cells, which may be at work on them.
+        """
+        links = self._found.nearest(cell.members, _LINKS)
+        others = np.unique(np.concatenate([cell.members, cell.visitors, links[links >= 0]]))
         vectors = self._vectors[others]
-        for some in (cell[chunk] for chunk in chunks(len(cell), _CHUNK)):
-            self._found.improve(some, others, self._vectors[some] @ vectors.T)
+        visitors = np.searchsorted(others, cell.visitors)
+        members = np.sort(cell.members)
+        offers: list[_Offer] = []
+        for some in (members[chunk] for chunk in chunks(len(members), _CHUNK)):
+            cosines = vectors[np.searchsorted(others, some)] @ vectors.T
+            of_visitors = cosines[:, visitors].T
+            near = greatest(of_visitors, self._k)
+            offers.append(_Offer(cell.visitors, some[near], np.take_along_axis(of_visitors, near, axis=1)))
+            self._found.improve(some, others, cosines)
+        return offers
+
+    def _take(self, offers: list[_Offer]) -> None:
+        for offer in offers:
+            self._found.merge(offer.queries, offer.numbers, offer.cosines)
 
     def recall(self, queries: Numbers, nearest: Best) -> float:
         """Tell which share of the nearest of some directions, (Q,), is found, or others that are as near."""
@@ -124,14 +154,16 @@ class _Search:
     def ranked(self) -> Neighbors:
         """Rank what is found, by the cosines that `Space.cosines` has."""
         neighbors = Neighbors.empty(len(self._space), self._k)
-        side_by_side(partial(self._rank, neighbors), chunks(len(self._space), _RANKED), self._stop)
+        some = (self._order[chunk] for chunk in chunks(len(self._space), _RANKED))
+        side_by_side(partial(self._rank, neighbors), some, self._stop)
         return neighbors
 
-    def _rank(self, neighbors: Neighbors, chunk: slice) -> None:
-        directions = np.arange(chunk.start, chunk.stop)
-        queries = np.repeat(directions, self._k)
-        numbers = self._found.numbers[chunk].ravel()
-        neighbors.put(directions, Pairs(queries, numbers, self._space.cosines(queries, numbers)).ranked())
+    def _rank(self, neighbors: Neighbors, directions: Numbers) -> None:
+        numbers = self._found.numbers[directions]
+        cosines = self._space.cosines(directions, numbers)
+        ranks = np.lexsort((numbers, -cosines), axis=1)
+        neighbors.numbers[directions] = np.take_along_axis(numbers, ranks, axis=1)
+        neighbors.cosines[directions] = np.take_along_axis(cosines, ranks, axis=1)
 
 
 def _main_axes(vectors: Vectors) -> Vectors:

@@ -30,10 +30,21 @@ def neighboring_rows(space: Space, neighbors: Neighbors, k: int) -> Iterator[Pai
         Of a row, as the place, and a row; in no order of the first.
     """
     members = _Members(space.direction, len(space))
+    is_single = members.counts == 1  # (U,)
     for chunk in chunks(len(space), _CHUNK):
         directions = np.arange(chunk.start, chunk.stop)
-        near = _near_rows(members, _with_itself(space, directions, neighbors), k + 1)
-        yield _pairs_of_rows(members, near).first(k)
+        has_twins = ~is_single[neighbors.numbers[directions]].all(axis=1) | ~is_single[directions]
+        yield _single_rows(space, directions[~has_twins], neighbors)
+        if has_twins.any():
+            near = _near_rows(members, _with_itself(space, directions[has_twins], neighbors), k + 1)
+            yield _pairs_of_rows(members, near).first(k)
+
+
+def _single_rows(space: Space, directions: Numbers, neighbors: Neighbors) -> Pairs:
+    """Turn directions into rows where each has but one; as both have the same order, what is ranked stays so."""
+    near = space.rows[neighbors.numbers[directions]]  # (n, K)
+    rows = np.repeat(space.rows[directions], near.shape[1])
+    return Pairs(rows, near.ravel(), neighbors.cosines[directions].ravel())
 
 
 class _Members:

@@ -15,17 +15,33 @@ _Out = TypeVar("_Out")
 
 
 def side_by_side(work: Callable[[_In], _Out], items: Iterable[_In], stop: threading.Event | None = None) -> list[_Out]:
-    """Apply `work` to items, all of which are taken at once; what comes of them has the items' order.
+    """Apply `work` to items, which are taken one by one; what comes of them has the items' order.
 
     Raises
     ------
     StoppedError
         Soon after `stop` is set. Whatever else `work` raises is raised too, and the rest is not begun.
     """
+    numbered = enumerate(items)
+    turn = threading.Lock()
+    is_over = threading.Event()
+    done: dict[int, _Out] = {}
 
-    def unless_stopped(item: _In) -> _Out:
-        heed(stop)
-        return work(item)
+    # Each thread takes what is next when it is ready: a future for each item would take longer than many items do.
+    def work_on() -> None:
+        try:
+            while not is_over.is_set():
+                heed(stop)
+                with turn:
+                    taken = next(numbered, None)
+                if taken is None:
+                    break
+                number, item = taken
+                done[number] = work(item)
+        finally:
+            is_over.set()
 
     with ThreadPoolExecutor(n_cores(), "pixvec-link") as pool:
-        return list(pool.map(unless_stopped, items))
+        for thread in [pool.submit(work_on) for _ in range(n_cores())]:
+            thread.result()
+    return [done[number] for number in range(len(done))]

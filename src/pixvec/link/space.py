@@ -6,11 +6,10 @@ that a table holds ten thousand times is searched for once. This module must not
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
-from itertools import chain
 from typing import Self, TypeAlias
 
 import numpy as np
@@ -24,9 +23,9 @@ Numbers: TypeAlias = NDArray[np.int64]
 Cosines: TypeAlias = NDArray[np.float32]
 
 _CHUNK_ROWS = 4096
-_PRODUCTS_AT_ONCE = 1 << 17
-"""So many, 1 MB, stay in a core's cache."""
-_NARROW = 16
+_PRODUCTS_AT_ONCE = 1 << 18
+"""So many, 2 MB, are not far from a core."""
+_WIDTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +57,12 @@ class Space:
         """Find the directions of vectors, (N, D) float32."""
         has_vector = np.empty(len(vectors), bool)  # (N,)
         has_direction = np.empty(len(vectors), bool)  # (N,)
-        for chunk in chunks(len(vectors), _CHUNK_ROWS):
+
+        def look_at(chunk: slice) -> None:
             has_vector[chunk] = np.isfinite(vectors[chunk]).all(axis=1)
             has_direction[chunk] = has_vector[chunk] & vectors[chunk].any(axis=1)
+
+        side_by_side(look_at, chunks(len(vectors), _CHUNK_ROWS))
         rows, direction = _distinct(vectors, np.flatnonzero(has_direction))
         return cls(vectors, has_vector, rows, direction, _lengths(vectors, rows))
 
@@ -77,17 +79,18 @@ class Space:
         return self.vectors[self.rows[numbers]].astype(np.float64) / self.lengths[numbers, None]
 
     def cosines(self, left: Numbers, right: Numbers) -> Cosines:
-        """Compute the cosines of pairs of directions, (n,), each with the same bits in any company and order."""
-        cosines = np.empty(len(left), np.float32)
-        for chunk in chunks(len(left), self._pairs_at_once):
+        """Compute the cosines of directions, (n,), and others, (n,) or (n, K): as `right`.
+
+        Each has the same bits in any company and order.
+        """
+        cosines = np.empty(right.shape, np.float32)
+        n_products = self.dim * math.prod(right.shape[1:])  # for each on the left
+        left = np.expand_dims(left, tuple(range(1, right.ndim)))
+        for chunk in chunks(len(left), max(1, _PRODUCTS_AT_ONCE // max(1, n_products))):
             i, j = left[chunk], right[chunk]
             dots = _dots(self.vectors[self.rows[i]], self.vectors[self.rows[j]])
             cosines[chunk] = dots / (self.lengths[i] * self.lengths[j])
         return cosines
-
-    @property
-    def _pairs_at_once(self) -> int:
-        return max(1, _PRODUCTS_AT_ONCE // max(1, self.dim))
 
 
 def chunks(n: int, size: int) -> Iterator[slice]:
@@ -97,46 +100,56 @@ def chunks(n: int, size: int) -> Iterator[slice]:
 
 def _distinct(vectors: Vectors, rows: Numbers) -> tuple[Numbers, Numbers]:
     """Give distinct vectors numbers as they come: the first row of each, (U,), and the number of every row, (N,)."""
-    some = (rows[chunk] for chunk in chunks(len(rows), _CHUNK_ROWS))
-    digests = chain.from_iterable(side_by_side(partial(_digests, vectors), some))
-    numbers: dict[bytes, int] = {}
+    first_like = np.arange(len(vectors))  # (N,)
+    first_with: dict[bytes, int] = {}
+    for row in _sharing_a_sum(vectors, rows).tolist():
+        digest = blake2b(vectors[row].tobytes(), digest_size=16).digest()
+        first_like[row] = first_with.setdefault(digest, row)
     direction = np.full(len(vectors), -1)  # (N,)
-    first_rows: list[int] = []
-    for row, digest in zip(rows.tolist(), digests, strict=True):
-        number = numbers.setdefault(digest, len(numbers))
-        if number == len(first_rows):
-            first_rows.append(row)
-        direction[row] = number
-    return np.array(first_rows, np.int64), direction
+    first_rows, direction[rows] = np.unique(first_like[rows], return_inverse=True)
+    return first_rows, direction
 
 
-def _digests(vectors: Vectors, rows: Numbers) -> list[bytes]:
-    return [blake2b(vectors[row].tobytes(), digest_size=16).digest() for row in rows.tolist()]
+def _sharing_a_sum(vectors: Vectors, rows: Numbers) -> Numbers:
+    """Find the rows whose vector may be that of another row too: most that are distinct have a sum of their own."""
+    factors = np.random.default_rng(0).integers(1 << 63, size=vectors.shape[1], dtype=np.uint64)
+
+    def sums_of_some(chunk: slice) -> NDArray[np.uint64]:
+        return vectors[rows[chunk]].view(np.uint32) @ factors
+
+    sums = side_by_side(sums_of_some, chunks(len(rows), _CHUNK_ROWS))
+    _, which, counts = np.unique(
+        np.concatenate([np.empty(0, np.uint64), *sums]), return_inverse=True, return_counts=True
+    )
+    return np.asarray(rows[counts[which] > 1])
 
 
 def _lengths(vectors: Vectors, rows: Numbers) -> NDArray[np.float64]:
-    lengths = np.empty(len(rows))  # (U,)
-    for chunk in chunks(len(rows), _CHUNK_ROWS):
+    def lengths_of_some(chunk: slice) -> NDArray[np.float64]:
         some = vectors[rows[chunk]]
-        lengths[chunk] = np.sqrt(_dots(some, some))
-    return lengths
+        return np.sqrt(_dots(some, some))
+
+    return np.concatenate([np.empty(0), *side_by_side(lengths_of_some, chunks(len(rows), _CHUNK_ROWS))])
 
 
 def _dots(left: Vectors, right: Vectors) -> NDArray[np.float64]:
-    """Compute the dot products of pairs, (n, D) each, in float64: (n,).
+    """Compute the dot products of vectors, (..., D), in float64: (...).
 
-    Products of float32 numbers are exact in float64. They are summed by folding the second half onto the first, an
-    order that depends on D alone; that of a BLAS or of ``sum`` depends on shapes, threads and processors.
+    Products of float32 numbers are exact in float64. They are summed `_WIDTH` by `_WIDTH`, and these sums by folding
+    the second half onto the first: an order that depends on D alone; that of a BLAS or of ``sum`` depends on shapes,
+    threads and processors.
     """
-    products = np.multiply(left, right, dtype=np.float64)  # (n, D)
-    narrow: NDArray[np.float64] = _fold(products.T, to=_NARROW).copy()  # (16 or fewer, n): pairs now lie side by side
-    return np.asarray(_fold(narrow, to=1)[0])
-
-
-def _fold(terms: NDArray[np.float64], *, to: int) -> NDArray[np.float64]:
-    """Add up terms, (D, n), in place, until at most `to` are left."""
-    while len(terms) > to:
+    products = right.astype(np.float64)
+    products *= left.astype(np.float64)
+    shape, dim = products.shape[:-1], products.shape[-1]
+    products = products.reshape(-1, dim)
+    n_parts, n_rest = divmod(dim, _WIDTH)
+    whole, rest = np.split(products, [n_parts * _WIDTH], axis=1)
+    sums = whole.reshape(len(whole), n_parts, _WIDTH).sum(axis=1)  # (n, WIDTH)
+    sums[:, :n_rest] += rest
+    terms = sums.T.copy()  # pairs now lie side by side
+    while len(terms) > 1:
         half = len(terms) // 2
-        terms[:half] += terms[-half:]
-        terms = terms[: len(terms) - half]
-    return terms
+        terms[:half] += terms[half:]
+        terms = terms[:half]
+    return np.asarray(terms.reshape(shape))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pixvec.link.side_by_side import side_by_side
 from pixvec.link.space import Space, chunks
 from pixvec.values import Vectors
 
@@ -44,8 +45,11 @@ class Units:
         n_tiles = -(-n_blocks // _BLOCKS_IN_TILE)
         tile = -(-n_blocks // n_tiles) * BLOCK
         vectors = np.empty((n_tiles * tile, space.dim), np.float32)  # (U', D)
-        for chunk in chunks(n, BLOCK):
+
+        def scale(chunk: slice) -> None:
             vectors[chunk] = space.units(np.arange(chunk.start, chunk.stop))
+
+        side_by_side(scale, chunks(n, BLOCK))
         vectors[n:] = vectors[n - 1]
         return cls(vectors, n, tile)
 
