@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+import pixvec.link.space
 from link.clusters import clusters
 from pixvec.link.space import Space
 from pixvec.values import Vector
@@ -37,6 +38,25 @@ def test_the_bits_of_a_cosine_depend_on_nothing_but_the_pair(dim: int) -> None:
     assert space.cosines(right, left).tobytes() == expected.tobytes()
     assert space.cosines(left[::-1], right[::-1])[::-1].tobytes() == expected.tobytes()
     assert [space.cosines(left[i : i + 1], right[i : i + 1])[0] for i in range(50)] == expected[:50].tolist()
+
+
+def test_cosines_with_several_others_are_those_of_the_pairs() -> None:
+    space = Space.of(clusters(600, 77, spread=1))
+    numbers = np.random.default_rng(0).integers(0, 600, (100, 7))
+    found = space.cosines(np.arange(100), numbers)
+    assert found.shape == (100, 7)
+    assert found.tobytes() == space.cosines(np.repeat(np.arange(100), 7), numbers.ravel()).tobytes()
+
+
+def test_different_vectors_of_the_same_sum_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixvec.link.space, "_sharing_a_sum", lambda _, rows: rows)  # as if all had the same
+    assert Space.of(np.array([[1, 2], [2, 1], [1, 2], [2, 1], [3, 3]], np.float32)).direction.tolist() == [
+        0,
+        1,
+        0,
+        1,
+        2,
+    ]
 
 
 def test_the_cosine_of_a_vector_with_itself_is_one() -> None:

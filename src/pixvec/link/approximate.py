@@ -37,9 +37,9 @@ _MAIN_AXES: Final = 128
 """In so many dimensions directions are put into cells: enough to tell what is near, and fewer are faster."""
 _AXES_SAMPLE: Final = 1 << 14
 _CHUNK: Final = 512
-"""Directions of a cell that are compared at a time, and others that a sample is compared with."""
-_RANKED: Final = 1 << 12
-"""Directions whose neighbours are ranked at a time."""
+"""Directions of a cell that are compared at a time."""
+_MANY: Final = 1 << 12
+"""Directions that a sample is compared with at a time, or whose neighbours are ranked."""
 
 
 def nearest_approximately(
@@ -110,7 +110,7 @@ class _Search:
         """Compare some directions, (Q,), with all."""
         best = Best(queries, self._k)
         rows, vectors = np.arange(len(queries)), self._vectors[queries]
-        for chunk in chunks(len(self._vectors), _CHUNK):
+        for chunk in chunks(len(self._vectors), _MANY):
             heed(self._stop)
             best.improve(rows, np.arange(chunk.start, chunk.stop), vectors @ self._vectors[chunk].T)
         return best
@@ -135,11 +135,10 @@ class _Search:
         members = np.sort(cell.members)
         offers: list[_Offer] = []
         for some in (members[chunk] for chunk in chunks(len(members), _CHUNK)):
-            cosines = vectors[np.searchsorted(others, some)] @ vectors.T
-            of_visitors = cosines[:, visitors].T
-            near = greatest(of_visitors, self._k)
-            offers.append(_Offer(cell.visitors, some[near], np.take_along_axis(of_visitors, near, axis=1)))
-            self._found.improve(some, others, cosines)
+            cosines = vectors @ vectors[np.searchsorted(others, some)].T
+            near = greatest(cosines[visitors], self._k)
+            offers.append(_Offer(cell.visitors, some[near], np.take_along_axis(cosines[visitors], near, axis=1)))
+            self._found.improve(some, others, cosines.T.copy())
         return offers
 
     def _take(self, offers: list[_Offer]) -> None:
@@ -154,7 +153,7 @@ class _Search:
     def ranked(self) -> Neighbors:
         """Rank what is found, by the cosines that `Space.cosines` has."""
         neighbors = Neighbors.empty(len(self._space), self._k)
-        some = (self._order[chunk] for chunk in chunks(len(self._space), _RANKED))
+        some = (self._order[chunk] for chunk in chunks(len(self._space), _MANY))
         side_by_side(partial(self._rank, neighbors), some, self._stop)
         return neighbors
 

@@ -22,7 +22,7 @@ Numbers: TypeAlias = NDArray[np.int64]
 """Numbers of rows or directions."""
 Cosines: TypeAlias = NDArray[np.float32]
 
-_CHUNK_ROWS = 4096
+_CHUNK_ROWS = 512
 _PRODUCTS_AT_ONCE = 1 << 18
 """So many, 2 MB, are not far from a core."""
 _WIDTH = 64
@@ -112,10 +112,12 @@ def _distinct(vectors: Vectors, rows: Numbers) -> tuple[Numbers, Numbers]:
 
 def _sharing_a_sum(vectors: Vectors, rows: Numbers) -> Numbers:
     """Find the rows whose vector may be that of another row too: most that are distinct have a sum of their own."""
-    factors = np.random.default_rng(0).integers(1 << 63, size=vectors.shape[1], dtype=np.uint64)
+    word = np.dtype(np.uint32 if vectors.shape[1] % 2 else np.uint64)
+    n_words = vectors.shape[1] * vectors.itemsize // word.itemsize
+    factors = np.random.default_rng(0).integers(1 << 63, size=n_words, dtype=np.uint64)
 
     def sums_of_some(chunk: slice) -> NDArray[np.uint64]:
-        return vectors[rows[chunk]].view(np.uint32) @ factors
+        return np.asarray(vectors[rows[chunk]].view(word) @ factors)
 
     sums = side_by_side(sums_of_some, chunks(len(rows), _CHUNK_ROWS))
     _, which, counts = np.unique(
