@@ -22,6 +22,7 @@ Search: TypeAlias = Callable[[int], Any]
 Build: TypeAlias = Callable[[Vectors, int], Search]
 
 _BILLION: Final = 1_000_000_000
+_ANNOY_TREES: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,12 @@ def _annoy(vectors: Vectors, n_nearest: int) -> Search:
     index.set_seed(1)
     for row, vector in enumerate(vectors):
         index.add_item(row, vector)
-    index.build(30, n_jobs=-1)
+    index.build(_ANNOY_TREES, n_jobs=-1)
 
     def search(n_queries: int) -> NDArray[np.int64]:
         found = np.full((n_queries, n_nearest + 1), -1)
         for row in range(n_queries):
-            rows = index.get_nns_by_item(row, n_nearest + 1, 2 * 30 * (n_nearest + 1))
+            rows = index.get_nns_by_item(row, n_nearest + 1, 2 * _ANNOY_TREES * (n_nearest + 1))
             found[row, : len(rows)] = rows
         return found
 

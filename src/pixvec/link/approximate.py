@@ -136,8 +136,9 @@ class _Search:
         offers: list[_Offer] = []
         for some in (members[chunk] for chunk in chunks(len(members), _CHUNK)):
             cosines = vectors @ vectors[np.searchsorted(others, some)].T
-            near = greatest(cosines[visitors], self._k)
-            offers.append(_Offer(cell.visitors, some[near], np.take_along_axis(cosines[visitors], near, axis=1)))
+            of_visitors = cosines[visitors]
+            near = greatest(of_visitors, self._k)
+            offers.append(_Offer(cell.visitors, some[near], np.take_along_axis(of_visitors, near, axis=1)))
             self._found.improve(some, others, cosines.T.copy())
         return offers
 
