@@ -204,7 +204,7 @@ def test_too_many_failures_raise_after_the_output_is_written(
     frame: pd.DataFrame, options: dict[str, Any], tmp_path: Path
 ) -> None:
     frame.to_parquet(tmp_path / "in.parquet")
-    with pytest.raises(pixvec.TooManyFailedError, match=r"2 of 5 rows .* max_failed=1") as caught:
+    with pytest.raises(pixvec.TooManyFailedError, match=r"2 of 5 rows .* `max_failed=1`") as caught:
         pixvec.embed_file(tmp_path / "in.parquet", tmp_path / "out.parquet", max_failed=1, **options)
     assert caught.value.report.n_vectors == 3
     assert pq.read_metadata(tmp_path / "out.parquet").num_rows == 5

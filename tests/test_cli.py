@@ -127,7 +127,7 @@ def test_too_many_failures_are_an_exit_status(
     finished = pixvec(photos, tmp_path / "out.csv", *flags)
     assert finished.returncode == status
     assert "6 rows: 4 vectors, 2 without" in finished.stderr
-    assert ("more than max_failed=" in finished.stderr) == (status == 3)
+    assert ("more than --max-failed " in finished.stderr) == (status == 3)
     assert (tmp_path / "out.csv").exists()
 
 

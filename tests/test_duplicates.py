@@ -137,7 +137,7 @@ def test_frames_come_back_as_they_were_and_files_as_tables(tmp_path: Path) -> No
 
 def test_columns_that_exist_are_replaced_only_when_asked() -> None:
     table = pixvec.dedupe(table_of(directions(3)))
-    with pytest.raises(UsageError, match=r"already has 'duplicate_group', 'duplicate_best'.*--replace-column"):
+    with pytest.raises(UsageError, match=r"already has 'duplicate_group', 'duplicate_best'.*`replace_column=True`"):
         pixvec.dedupe(table)
     assert pixvec.dedupe(table, replace_column=True) == table
 

@@ -124,7 +124,7 @@ def test_a_folder_of_pictures_is_embedded_and_only_it_is_let_in(options: dict[st
         ("link.png", None, "path_blocked"),
     ]
     assert pixvec.embed_file(folder, tmp_path / "out.parquet", **options).was_finished
-    with pytest.raises(pixvec.UsageError, match="leave --files-under"):
+    with pytest.raises(pixvec.UsageError, match="leave `files_under` out"):
         pixvec.embed_file(folder, tmp_path / "other.parquet", files_under=tmp_path, **options)
 
 

@@ -214,4 +214,4 @@ def test_the_command_gives_json(photos: Path, flags: list[str], capsys: pytest.C
 
 def test_a_sample_of_nothing_is_wrong_use(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["plan", str(photos), "--sample", "0"]) == 2
-    assert "sample=0: expected at least 1" in capsys.readouterr().err
+    assert "--sample 0: expected at least 1" in capsys.readouterr().err

@@ -65,7 +65,7 @@ def test_vectors_are_read_back_with_nan_where_null() -> None:
 
 
 def test_an_existing_result_column_is_an_error_that_names_both_ways_out() -> None:
-    with pytest.raises(UsageError, match=r"'v_error'.*--output-column.*--replace-column"):
+    with pytest.raises(UsageError, match=r"'v_error'.*`output_column`.*`replace_column=True`"):
         replaced_columns(["url", "v_error"], ResultOptions(output_column="v"))
 
 

@@ -110,7 +110,7 @@ def test_vectors_of_another_model_are_refused_and_the_right_one_named(table: pa.
 
 
 def test_vectors_of_unknown_origin_are_taken_with_a_warning_and_need_a_model(forgetful: pa.Table) -> None:
-    with pytest.raises(UsageError, match="--model"):
+    with pytest.raises(UsageError, match="`model`"):
         pixvec.search(forgetful, "a house")
     with pytest.warns(PixvecWarning, match="taken as those of demo"):
         assert pixvec.search(forgetful, "a house", k=1, model="demo").num_rows == 1

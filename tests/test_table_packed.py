@@ -130,7 +130,7 @@ def test_bytes_that_are_no_text_are_an_error_with_the_line(
     tmp_path: Path, data: bytes, encoding: str | None, line: int
 ) -> None:
     (tmp_path / "in.csv").write_bytes(data)
-    with pytest.raises(UsageError, match=rf"in\.csv, line {line}: not .*--encoding"):
+    with pytest.raises(UsageError, match=rf"in\.csv, line {line}: not .*`encoding`"):
         read(tmp_path / "in.csv", ReadOptions(encoding=encoding))
 
 

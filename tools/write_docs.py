@@ -19,6 +19,8 @@ import click
 
 from pixvec.api import ColumnOptions, Embedder, FrameOptions, TextOptions
 from pixvec.cli import cli
+from pixvec.cli.embed import embed
+from pixvec.cli.messages import in_flags
 from pixvec.codes import CODES, Code
 from pixvec.duplicates import DuplicateOptions
 from pixvec.link import LinkOptions
@@ -54,7 +56,8 @@ def _failure(code: Code) -> str:
     retry = "A later try may succeed" if code.retryable else "A later try will not help"
     if code.name == "http_NNN":
         retry = "A later try may succeed after 408, 425, 429 and 5xx"
-    return f"### `{code.name}`\n\n{code.meaning} {code.advice} *{retry}.*"
+    text = in_flags(f"{code.meaning} {code.advice}", embed, quote="`")
+    return f"### `{code.name}`\n\n{text} *{retry}.*"
 
 
 def commands() -> str:

@@ -50,26 +50,26 @@ CODES: Final = {
             "invalid_url",
             "input",
             "The cell holds no URL that can be requested: no host, an illegal character, a user name, or a path.",
-            "The detail names what is wrong. Local files need `--files-under`.",
+            "The detail names what is wrong. Local files need `files_under`.",
         ),
         Code(
             "scheme_blocked",
             "input",
             "The cell, or a redirect, names another scheme than http and https, or a bucket that is not let in.",
-            "`--allow-bucket s3://NAME` lets one bucket in. Fetch other files by other means, and give their local "
-            "paths with `--files-under`.",
+            "`allow_bucket=['s3://NAME']` lets one bucket in. Fetch other files by other means, and give their local "
+            "paths with `files_under`.",
         ),
         Code(
             "path_blocked",
             "input",
-            "A local path that leads out of the folder of `--files-under`, or to something that is no regular file; or "
+            "A local path that leads out of the folder of `files_under`, or to something that is no regular file; or "
             "a key in a bucket with `.` or `..` between slashes.",
             "Move the file into the folder, or name the folder that holds it.",
         ),
         Code(
             "file_not_found",
             "input",
-            "There is no such file in the folder of `--files-under`, or no such object in a bucket.",
+            "There is no such file in the folder of `files_under`, or no such object in a bucket.",
             "Check the folder: relative paths begin there. In a bucket, check the key, which is read to the letter.",
         ),
         Code(
@@ -83,14 +83,14 @@ CODES: Final = {
             "opt_out",
             "input",
             "The server's `X-Robots-Tag` asks that the picture not be used this way.",
-            "Respect it. `--opt-out` says which directives count.",
+            "Respect it. `opt_out` says which directives count.",
         ),
         Code(
             "address_blocked",
             "address",
             "The URL, or a redirect, leads to an address that must not be dialled: this machine, a private network, a "
             "metadata service, another protocol's port.",
-            "For servers of your own: `--allow-address ADDRESS:PORT` or `--allow-private`.",
+            "For servers of your own: `allow_address=['ADDRESS:PORT']` or `allow_private=True`.",
         ),
         Code("host_not_found", "address", "The host's name does not exist.", "The site is gone; look for a new URL."),
         Code(
@@ -104,7 +104,7 @@ CODES: Final = {
             "connect_error",
             "network",
             "The server refused the connection or broke it before an answer came.",
-            "Retry. If all hosts fail, a firewall may be in the way: see `--proxy`.",
+            "Retry. If all hosts fail, a firewall may be in the way: see `proxy`.",
             retryable=True,
         ),
         Code(
@@ -157,7 +157,7 @@ CODES: Final = {
             "http_NNN",
             "network",
             "The server answered with this status instead of the picture.",
-            "401 and 403: it wants a log-in, a `--header` or another `--user-agent`, or a signed URL has expired. "
+            "401 and 403: it wants a log-in, a `header` or another `user_agent`, or a signed URL has expired. "
             "404 and 410: the picture is gone. 408, 425, 429 and 5xx: retry later.",
         ),
         Code(
@@ -170,7 +170,7 @@ CODES: Final = {
             "unsupported_format",
             "image",
             "A picture or document in a format that is not decoded; the detail names it.",
-            "`--formats +tiff,+heic` opens two more. Anything else must be converted first.",
+            "`formats='+tiff,+heic'` opens two more. Anything else must be converted first.",
         ),
         Code(
             "too_many_pixels",
@@ -193,7 +193,7 @@ CODES: Final = {
         Code(
             "internal_error",
             "pixvec",
-            "A bug of pixvec's, kept as a row because of `--keep-going`.",
+            "A bug of pixvec's, kept as a row because of `keep_going=True`.",
             "Please report it, with the detail and the URL.",
             retryable=True,
         ),

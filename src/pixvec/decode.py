@@ -220,7 +220,7 @@ def decoded_formats(asked_for: str) -> frozenset[str]:
     words = [word.strip() for word in asked_for.split(",") if word.strip()]
     for word in words:
         if word[0] != "+" or word[1:].upper() not in _ON_REQUEST:
-            raise UsageError(f"formats={asked_for!r}: {word!r} is neither +tiff nor +heic")
+            raise UsageError(f"`formats={asked_for!r}`: {word!r} is neither +tiff nor +heic")
     return frozenset((*_USUAL, *(word[1:].upper() for word in words)))
 
 
@@ -230,7 +230,7 @@ def _check_kind(body: bytes, formats: frozenset[str]) -> str:
         raise ImageError("not_an_image", f"{len(body):,} bytes that are no picture")
     if kind not in formats:
         decoded = ", ".join(name for name in (*_USUAL, *_ON_REQUEST) if name in formats)
-        hint = f"; formats='+{kind.lower()}' adds it" if kind in _ON_REQUEST else ""
+        hint = f"; `formats='+{kind.lower()}'` adds it" if kind in _ON_REQUEST else ""
         raise ImageError("unsupported_format", f"a file in the format {kind}; decoded are {decoded}{hint}")
     return kind
 

@@ -102,7 +102,7 @@ def resolve_precision(wanted: Literal["auto", "bf16", "fp32"]) -> Precision:
     with _naming_failures():
         has_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if wanted == "bf16" and not has_bf16:
-        raise UsageError("precision bf16: this processor does not compute in it; take auto or fp32")
+        raise UsageError("`precision='bf16'`: this processor does not compute in it; take auto or fp32")
     return "bf16" if has_bf16 else "fp32"
 
 

@@ -130,18 +130,18 @@ def _parts(hint: Any) -> tuple[Any, ...]:
 def _check(known: Option, value: Any) -> None:
     if known.choices:
         if value not in known.choices:
-            raise UsageError(f"{known.name}={value!r}: expected one of {', '.join(known.choices)}")
+            raise UsageError(f"`{known.name}={value!r}`: expected one of {', '.join(known.choices)}")
         return
     kinds = [get_origin(part) or part for part in known.types]
     if not any(_is_a(value, kind) for kind in kinds):
         expected = " or ".join(kind.__name__ for kind in kinds)
         shown = "…" if known.secret else repr(value)
         hint = f": write [{shown}]" if known.repeats and isinstance(value, str) else ""
-        raise UsageError(f"{known.name}={shown}: expected {expected}, got {type(value).__name__}{hint}")
+        raise UsageError(f"`{known.name}={shown}`: expected {expected}, got {type(value).__name__}{hint}")
     if known.maximum is not None and not value <= known.maximum:  # nor is NaN
-        raise UsageError(f"{known.name}={value!r}: expected at most {known.maximum}")
+        raise UsageError(f"`{known.name}={value!r}`: expected at most {known.maximum}")
     if known.minimum is not None and not value >= known.minimum:
-        raise UsageError(f"{known.name}={value!r}: expected at least {known.minimum}")
+        raise UsageError(f"`{known.name}={value!r}`: expected at least {known.minimum}")
 
 
 def _is_a(value: Any, kind: type) -> bool:

@@ -173,7 +173,7 @@ def check_new_columns(
     """
     clashes = [name for name in existing if name in new]
     if clashes and not replace:
-        ways_on = "replace with --replace-column" + (f", or choose other names with {rename}" if rename else "")
+        ways_on = "replace with `replace_column=True`" + (f", or choose other names with `{rename}`" if rename else "")
         raise UsageError(f"the table already has {', '.join(map(repr, clashes))}: {ways_on}")
     return clashes
 
@@ -218,4 +218,4 @@ def _problem(output: Path, *, restart: bool, inputs: Collection[Path]) -> str | 
         return None
     if any(path.exists() and output.samefile(path) for path in inputs):
         return f"{output} is the input: write to another file"
-    return None if restart else f"{output} exists: replace it with --restart (restart=True), or write to another file"
+    return None if restart else f"{output} exists: replace it with `restart=True`, or write to another file"

@@ -146,7 +146,7 @@ class TooManyFailedError(RunError):
     def __init__(self, output: Path, report: Report, allowed: object) -> None:
         super().__init__(
             f"{output} is written, but {report.n_failed:,} of {report.n_rows:,} rows have no vector, "
-            f"more than max_failed={allowed} allows"
+            f"more than `max_failed={allowed!r}` allows"
         )
         self.report = report
 

@@ -57,13 +57,13 @@ def replaced_columns(existing: Iterable[str], options: ResultOptions) -> list[st
         If there are any and `replace_column` was not asked for.
     """
     if not options.output_column:
-        raise UsageError("output_column='': the vector's column needs a name")
+        raise UsageError("`output_column=''`: the vector's column needs a name")
     new = result_names(options.output_column)
     clashes = [name for name in existing if name in new]
     if clashes and not options.replace_column:
         raise UsageError(
             f"the table already has {', '.join(map(repr, clashes))}: "
-            "write to other columns with --output-column, or replace these with --replace-column"
+            "write to other columns with `output_column`, or replace these with `replace_column=True`"
         )
     return clashes
 

@@ -212,7 +212,7 @@ def _open_model(column: str, provenance: dict[str, Any] | None, options: SearchO
         embedder = Embedder(model=name, precision=options.precision, **shared)
     except ModelError as error:
         if options.model is None:
-            error.add_note("the table says that its vectors are of this model; if it is elsewhere, say so with --model")
+            error.add_note("the table says that its vectors are of this model; if it is elsewhere, say so with `model`")
         raise
     if provenance is not None:
         _check_space(column, provenance, embedder)
@@ -221,7 +221,7 @@ def _open_model(column: str, provenance: dict[str, Any] | None, options: SearchO
 
 def _model_name(column: str, provenance: dict[str, Any] | None) -> str:
     if not provenance or not provenance.get("model"):
-        raise UsageError(f"name the model that the vectors of {column!r} were made with, with --model (model=)")
+        raise UsageError(f"name the model that the vectors of {column!r} were made with, with `model`")
     name, revision = str(provenance["model"]), provenance.get("revision")
     return f"{name.partition('@')[0]}@{revision}" if revision else name
 
@@ -233,7 +233,7 @@ def _check_space(column: str, provenance: dict[str, Any], embedder: Embedder) ->
         model = provenance.get("model")
         raise UsageError(
             f"the vectors of {column!r} are of another model than {embedder.model}: they need {model!r} "
-            f"(weights {str(needed)[:12]}, not {here[:12]}); name it with --model (model=)"
+            f"(weights {str(needed)[:12]}, not {here[:12]}); name it with `model`"
         )
 
 
@@ -266,7 +266,7 @@ def _near(vectors: Vectors, direction: NDArray[np.float64], column: str) -> Hits
     if len(rows) and vectors.shape[1] != len(direction):
         raise UsageError(
             f"the vectors of {column!r} have {vectors.shape[1]:,} numbers, and the model's {len(direction):,}: "
-            "name the model that they were made with, with --model (model=)"
+            "name the model that they were made with, with `model`"
         )
     cosines = (exact[rows] * direction).sum(axis=1) / lengths[rows] if len(rows) else np.empty(0)
     return Hits(rows, cosines.astype(np.float32))

@@ -32,7 +32,7 @@ USUAL_NAMES: Final = frozenset({"embedding", "embeddings", "vector", "vectors"})
 N_SAMPLED_CELLS: Final = 20
 _MAX_SAMPLED_CHUNKS: Final = 100
 """A column that is nearly always empty must not cost a look at the whole of a large table."""
-_HOW_TO_NAME = "with --vectors NAME (vectors=)"
+_HOW_TO_NAME = "with `vectors`"
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ def test_a_refusal_is_one_clear_line(hub: Hub, refusal: tuple[int, str], said: s
 def test_a_hub_out_of_reach_names_the_three_ways_out(hub: Hub, environment: dict[str, str], why: str) -> None:
     printed = load(hub, **environment)
     assert why in printed
-    assert all(way in printed for way in ("a folder", "HF_HOME, with HF_HUB_OFFLINE=1", "--model demo", "in time"))
+    assert all(way in printed for way in ("a folder", "HF_HOME, with HF_HUB_OFFLINE=1", "`model='demo'`", "in time"))
 
 
 def test_a_hub_that_never_answers_is_given_up_in_time(hub: Hub) -> None:

@@ -144,7 +144,7 @@ def test_embedding_atlas_itself_reads_its_shape(table: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("o.graphml", {"attribute": ("nope",)}, "--attribute nope: 0 of the columns are called so"),
+        ("o.graphml", {"attribute": ("nope",)}, "`attribute='nope'`: 0 of the columns are called so"),
         ("o.parquet", {"output_columns": "a"}, "expected 2 names, as targets,weights"),
         ("o.parquet", {"output_columns": "a,a"}, "expected 2 names"),
         ("o.gexf", {"output_columns": "a,b"}, "expected 0 names, none with gexf"),
@@ -167,7 +167,7 @@ def test_what_cannot_be_written_is_said_before_any_work(
 @pytest.mark.parametrize("name", ["o.parquet", "o.graphml"])
 def test_an_output_that_exists_is_replaced_only_when_asked(table: Path, name: str) -> None:
     table.with_name(name).write_text("mine", encoding="utf-8")
-    with pytest.raises(UsageError, match="exists: replace it with --restart"):
+    with pytest.raises(UsageError, match="exists: replace it with `restart=True`"):
         linked(table, name)
     assert table.with_name(name).read_text(encoding="utf-8") == "mine"
     output, _ = linked(table, name, restart=True)

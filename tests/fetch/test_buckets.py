@@ -38,7 +38,7 @@ def test_a_bucket_is_read(text: str, bucket: Bucket) -> None:
     ],
 )
 def test_what_is_no_whole_bucket_is_the_callers_mistake(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--allow-bucket .*expected s3://NAME"):
+    with pytest.raises(UsageError, match=r"`allow_bucket=.*expected s3://NAME"):
         FetchOptions(allow_bucket=(text,))
 
 
@@ -80,12 +80,12 @@ def test_a_file_of_the_hub_may_name_a_revision(cell: str, revision: str, key: st
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
-        ("s3://other/a.jpg", "scheme_blocked: .*--allow-bucket s3://other$"),
-        ("s3://Photos/a.jpg", "scheme_blocked: .*--allow-bucket s3://Photos$"),
+        ("s3://other/a.jpg", r"scheme_blocked: .*`allow_bucket=\['s3://other'\]`$"),
+        ("s3://Photos/a.jpg", r"scheme_blocked: .*`allow_bucket=\['s3://Photos'\]`$"),
         ("s3://photos.example.org/a.jpg", "scheme_blocked"),
-        ("gs://photos/a.jpg", "scheme_blocked: .*--allow-bucket gs://photos$"),
-        ("s3://photos:80/a.jpg", "scheme_blocked: .*--allow-bucket s3://NAME$"),
-        ("s3://key:secret@photos/a.jpg", "scheme_blocked: .*--allow-bucket s3://NAME$"),
+        ("gs://photos/a.jpg", r"scheme_blocked: .*`allow_bucket=\['gs://photos'\]`$"),
+        ("s3://photos:80/a.jpg", r"scheme_blocked: .*`allow_bucket=\['s3://NAME'\]`$"),
+        ("s3://key:secret@photos/a.jpg", r"scheme_blocked: .*`allow_bucket=\['s3://NAME'\]`$"),
         ("s3://photos", "file_not_found: no key"),
         ("s3://photos/", "file_not_found: no key"),
         ("s3://photos/a/", "file_not_found: .*ends without a slash$"),

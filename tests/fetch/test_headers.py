@@ -17,7 +17,7 @@ def test_says_who_asks(server: ImageServer, fetch: Fetch) -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "a\r\nX: y", "a\0", "böt"])
 def test_refuses_a_user_agent_that_cannot_be_sent(text: str) -> None:
-    with pytest.raises(UsageError, match="--user-agent"):
+    with pytest.raises(UsageError, match="`user_agent`"):
         FetchOptions(user_agent=text)
 
 

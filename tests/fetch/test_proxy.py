@@ -159,12 +159,12 @@ def test_a_proxy_that_refuses(https_server: ImageServer, failure: Callable[..., 
     ],
 )
 def test_refuses_a_proxy_and_does_not_quote_it(text: str) -> None:
-    with pytest.raises(UsageError, match=r"^--proxy: .*expected http://") as raised:
+    with pytest.raises(UsageError, match=r"^`proxy`: .*expected http://") as raised:
         FetchOptions(proxy=text)
     assert "secret" not in str(raised.value)
 
 
 def test_a_proxy_of_another_type_is_not_quoted() -> None:
     wrong: Any = {"https": "http://user:secret@h.example"}
-    with pytest.raises(UsageError, match="proxy=…: expected str, got dict"):
+    with pytest.raises(UsageError, match="`proxy=…`: expected str, got dict"):
         Settings(proxy=wrong)

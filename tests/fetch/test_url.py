@@ -112,7 +112,7 @@ def test_refuses_what_is_no_url(cell: str) -> None:
     "cell", ["patients/anna.jpg", "img_001.jpg", "photos.v2/a.png", "a.jpg/b", "./x/a.png", "C:/a"]
 )
 def test_a_path_is_no_url_and_names_the_way_to_read_files(cell: str) -> None:
-    with pytest.raises(FetchError, match=r"^invalid_url.*--files-under"):
+    with pytest.raises(FetchError, match=r"^invalid_url.*`files_under`"):
         parse(cell)
 
 

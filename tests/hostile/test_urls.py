@@ -247,7 +247,7 @@ def test_case_11b_a_path_of_the_callers_own_program_needs_no_folder(codes: Codes
 
 
 def test_case_11b_the_folder_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"--files-under .*missing: there is no such folder"):
+    with pytest.raises(UsageError, match=r"`files_under=.*missing'`: there is no such folder"):
         FetchOptions(files_under=tmp_path / "missing")
 
 

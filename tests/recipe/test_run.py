@@ -252,9 +252,9 @@ def test_a_column_of_which_there_are_two_is_named(options: dict[str, Any]) -> No
         (Path("nowhere.txt"), pa.table({}), {}, "nowhere.txt cannot be read: No such file"),
         (b"embed_images()", pa.table({}), {}, "a recipe is its text, or its file as a pathlib.Path, not bytes"),
         (EMBED, [1, 2], {}, "a table must be"),
-        (EMBED, pa.table({}), {"output": "out.csv"}, "output= is for a ds that is a file"),
+        (EMBED, pa.table({}), {"output": "out.csv"}, "`output` is for a ds that is a file"),
         (EMBED, "nowhere.csv", {}, "there is no file nowhere.csv"),
-        (EMBED, pa.table({}), {"batch_size": 0}, "batch_size=0: expected at least 1"),
+        (EMBED, pa.table({}), {"batch_size": 0}, "`batch_size=0`: expected at least 1"),
     ],
     ids=["path", "recipe", "table", "output", "file", "option"],
 )
@@ -305,7 +305,7 @@ def test_an_output_is_replaced_only_when_asked(photos: pa.Table, options: dict[s
     pq.write_table(photos, tmp_path / "in.parquet")
     output = tmp_path / "out.parquet"
     output.write_text("precious")
-    with pytest.raises(UsageError, match=r"out\.parquet exists: replace it with --restart"):
+    with pytest.raises(UsageError, match=r"out\.parquet exists: replace it with `restart=True`"):
         pixvec.run_recipe(EMBED, tmp_path / "in.parquet", **options, output=output)
     assert output.read_text() == "precious"
     pixvec.run_recipe(EMBED, tmp_path / "in.parquet", **options, output=output, restart=True)

@@ -104,7 +104,7 @@ def test_what_was_made_otherwise_is_refused(output: str, run: Run) -> None:
         before = contents(run.folder)
         message = refusal(lambda: run(output, normalize=False))
         assert "normalize (True then, False now)" in message
-        assert "--restart" in message
+        assert "`restart=True`" in message
         assert contents(run.folder) == before
 
 
@@ -292,7 +292,7 @@ def test_a_restart_keeps_the_old_output_until_the_new_one_is_whole(output: str, 
     old = contents(run.folder)
     interrupt = run.stopped(output, after=2 + len(run.parts(output)), restart=True, normalize=False)
     assert {name: data for name, data in contents(run.folder).items() if name in old} == old
-    assert "the same command without --restart goes on" in interrupt.__notes__[-1]
+    assert "the same command without `restart=True` goes on" in interrupt.__notes__[-1]
     n_requests = len(run.site.requests)
     report = run(output, normalize=False)
     assert report.n_resumed >= PART_ROWS

@@ -27,4 +27,4 @@ class CacheOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.cache is not None and Path(self.cache).exists() and not Path(self.cache).is_dir():
-            raise UsageError(f"--cache {self.cache}: expected a folder, and this is a file")
+            raise UsageError(f"`cache={str(self.cache)!r}`: expected a folder, and this is a file")

@@ -196,7 +196,7 @@ def _explain(error: Exception, repo_id: str, revision: str) -> str:
             why = f"getting it from {constants.ENDPOINT} failed ({_reason(error)})"
     return (
         f"the model {repo_id} is not in the cache and {why}. Three ways out: give a folder with the model's files; "
-        "bring a filled cache along (HF_HOME, with HF_HUB_OFFLINE=1); or try the built-in one with --model demo"
+        "bring a filled cache along (HF_HOME, with HF_HUB_OFFLINE=1); or try the built-in one with `model='demo'`"
     )
 
 

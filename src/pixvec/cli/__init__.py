@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 from pixvec.cli.console import abandon_stdout, say, was_printing
+from pixvec.cli.messages import Group
 from pixvec.errors import ModelError, PixvecError, UsageError
 from pixvec.report import TooManyFailedError
 
@@ -28,7 +29,7 @@ def execute(arguments: list[str]) -> int:
     """Run one command and return its exit status; errors of ours become one line on stderr."""
     try:
         with cli.make_context("pixvec", arguments) as context:
-            return int(cli.invoke(context) or 0)
+            return _run(context)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.exceptions.NoArgsIsHelpError as usage:
@@ -41,6 +42,11 @@ def execute(arguments: list[str]) -> int:
         if not was_printing(error):
             raise
         return _give_up_printing(error)
+
+
+def _run(context: click.Context) -> int:
+    try:
+        return int(cli.invoke(context) or 0)
     except (KeyboardInterrupt, MemoryError, PixvecError) as end:
         say("; ".join([f"pixvec: {_words(end)}", *getattr(end, "__notes__", [])]))
         return _status(end)
@@ -77,7 +83,7 @@ def _status(end: BaseException) -> int:
             return BROKE
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """The commands, in the order in which a newcomer meets them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)

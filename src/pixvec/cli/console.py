@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import click
 
+from pixvec.cli.messages import of_this_command
 from pixvec.report import OnProgress, Report
 
 _LINE_EVERY_S = 10.0
@@ -20,7 +21,17 @@ def say(text: str) -> None:
     """Print some lines on stderr."""
     # Nobody may be listening, which is no reason to lose a run.
     with suppress(OSError):
-        click.echo("\n".join(map(visible, text.split("\n"))), err=True)
+        click.echo(_readable(text), err=True)
+
+
+def show(text: str) -> None:
+    """Print some lines on stdout: the result of a command, for people."""
+    click.echo(_readable(text))
+
+
+def _readable(text: str) -> str:
+    """Show what would do something to a terminal, and name options as flags."""
+    return "\n".join(map(visible, of_this_command(text).split("\n")))
 
 
 def was_printing(error: OSError) -> bool:

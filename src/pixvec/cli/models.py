@@ -9,11 +9,12 @@ import numpy as np
 
 from pixvec.checkpoint import Checkpoint, TextConfig, VisionConfig, load
 from pixvec.checkpoint.known import KNOWN_MODELS, KnownModel
+from pixvec.cli.messages import Group
 from pixvec.errors import ModelError
 from pixvec.model import ClipModel, ModelOptions
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
 def models(context: click.Context) -> None:
     """List models that are known to work, and which of them are in the cache.

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pixvec.cli.console import say, visible
+from pixvec.cli.console import say, show
 from pixvec.cli.flags import with_options
 from pixvec.planning import PlanOptions, plan_run
 from pixvec.planning.text import plan_text
@@ -26,6 +26,7 @@ def plan(input: str, *, as_json: bool, quiet: bool, **given: Any) -> None:
     memory, disk and the bottleneck. Give it the options that the run will have; a cache counts as empty.
     """
     found = plan_run(input, PlanOptions(**given), (lambda _: None) if quiet else say)
-    click.echo(
-        json.dumps(found.as_json(), indent=2) if as_json else "\n".join(map(visible, plan_text(found).split("\n")))
-    )
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        show(plan_text(found))

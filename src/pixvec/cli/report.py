@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pixvec.cli.console import say, visible
+from pixvec.cli.console import say, show
+from pixvec.cli.embed import embed
 from pixvec.cli.flags import with_options
+from pixvec.cli.messages import in_flags
 from pixvec.output_file import appearing, check_place
 from pixvec.review import ReviewOptions, review_table
+from pixvec.review.findings import Failure, Review
 from pixvec.review.page import render_review
 from pixvec.review.text import review_text
 
@@ -32,12 +37,24 @@ def report(table: str, *, page: str | None, as_json: bool, restart: bool, **give
     if page is not None:
         check_place(Path(page), restart=restart, inputs=[Path(table)])
     found = review_table(table, ReviewOptions(**given))
+    told = _in_flags(found)
     if page is not None:
         with appearing(Path(page), restart=restart) as path:
-            path.write_text(render_review(found), encoding="utf-8", errors="backslashreplace")
+            path.write_text(render_review(told), encoding="utf-8", errors="backslashreplace")
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:
-        click.echo("\n".join(map(visible, review_text(found).split("\n"))))
+        show(review_text(told))
     if page is not None:
         say(f"wrote {page}")
+
+
+def _in_flags(review: Review) -> Review:
+    """Name options as flags of the command that would lift a failure."""
+    return replace(review, failures=tuple(map(_failure_in_flags, review.failures)))
+
+
+def _failure_in_flags(failure: Failure) -> Failure:
+    spelled = partial(in_flags, command=embed, quote="`")
+    examples = tuple(replace(one, detail=spelled(one.detail)) for one in failure.examples)
+    return replace(failure, meaning=spelled(failure.meaning), advice=spelled(failure.advice), examples=examples)

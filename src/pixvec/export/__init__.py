@@ -91,7 +91,7 @@ class _Job:
         self._names = _new_names(self._shape, options)
         self._check()
         self._dropped = check_new_columns(
-            self._reader.schema.names, self._names, replace=options.replace_column, rename="--output-columns"
+            self._reader.schema.names, self._names, replace=options.replace_column, rename="output_columns"
         )
         self._nodes = Nodes(self._reader, options.attribute)
         self.column = _read(self._reader, options, input)
@@ -114,7 +114,7 @@ class _Job:
     def _check(self) -> None:
         if self._shape not in _GRAPHS:
             if self._options.attribute:
-                raise UsageError(f"attribute is for graphs (.graphml, .gexf): {self._shape} have none to keep it with")
+                raise UsageError(f"`attribute` is for graphs (.graphml, .gexf): {self._shape} have none")
             check_output(self._input, self._output)
         if self._shape == "edges" and self._output.suffix.lower() not in EDGE_ENDINGS:
             raise UsageError(f"{self._output}: edges are written to a file that ends in {' or '.join(EDGE_ENDINGS)}")
@@ -133,7 +133,7 @@ def _new_names(shape: Shape, options: LinkFileOptions) -> tuple[str, ...]:
     names = tuple(name.strip() for name in options.output_columns.split(","))
     if len(names) != len(usual) or not all(names) or len(set(names)) != len(names):
         expected = f"as {','.join(usual)}" if usual else f"none with {shape}"
-        raise UsageError(f"output_columns={options.output_columns!r}: expected {len(usual)} names, {expected}")
+        raise UsageError(f"`output_columns={options.output_columns!r}`: expected {len(usual)} names, {expected}")
     return names
 
 

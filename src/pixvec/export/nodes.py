@@ -36,7 +36,7 @@ class Nodes:
         for name in self.names:
             if (n_found := reader.schema.names.count(name)) != 1:
                 listed = ", ".join(map(repr, reader.schema.names))
-                raise UsageError(f"--attribute {name}: {n_found} of the columns are called so; they are: {listed}")
+                raise UsageError(f"`attribute={name!r}`: {n_found} of the columns are called so; they are: {listed}")
 
     def texts(self, n_rows: int) -> Iterator[dict[str, str]]:
         """Give for each row the text of its cells; an empty one is left out."""

@@ -102,7 +102,7 @@ def parse_allowed(text: str) -> AllowedAddress:
 
 def _unreadable(text: str, reason: str) -> UsageError:
     return UsageError(
-        f"--allow-address {text}: {reason}; it takes IP addresses and no names, "
+        f"`allow_address=[{text!r}]`: {reason}; it takes IP addresses and no names, "
         "because a name's address can change between the check and the connection"
     )
 
@@ -113,7 +113,7 @@ class AddressBlockedError(OSError):
     def __init__(self, rule: str) -> None:
         # One text for all rules: aiohttp hands on the first of several errors only where their texts are equal.
         super().__init__(errno.EACCES, "the address guard refused it")
-        openers = "--allow-private or --allow-address" if rule in _OPENED_BY_ALLOW_PRIVATE else "--allow-address"
+        openers = "`allow_address` or `allow_private`" if rule in _OPENED_BY_ALLOW_PRIVATE else "`allow_address`"
         self.detail = f"{rule}; {openers} may open it"
 
 

@@ -86,7 +86,7 @@ def parse_bucket(text: str) -> Bucket:
     found = _read(text.strip(TRIMMED).rstrip("/"))
     if found is None or found[1]:
         raise UsageError(
-            f"--allow-bucket {text!r}: expected s3://NAME, gs://NAME, az://CONTAINER, hf://OWNER/NAME or "
+            f"`allow_bucket=[{text!r}]`: expected s3://NAME, gs://NAME, az://CONTAINER, hf://OWNER/NAME or "
             "hf://datasets/OWNER/NAME, without a key"
         )
     bucket = found[0]
@@ -117,7 +117,7 @@ def parse_object(cell: str, *, allowed: Collection[Bucket]) -> BucketObject | No
     found = _read(text)
     if found is None or found[0] not in allowed:
         name = str(found[0]) if found else f"{scheme[1].lower()}://NAME"
-        raise FetchError("scheme_blocked", f"a bucket is read only where it is let in: --allow-bucket {name}")
+        raise FetchError("scheme_blocked", f"a bucket is read only where it is let in: `allow_bucket=[{name!r}]`")
     bucket, rest = found
     revision = _REVISION.match(rest)
     key = rest[revision.end() :] if revision else rest

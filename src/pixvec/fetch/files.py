@@ -95,7 +95,7 @@ class LocalFiles:
             return os.open(path, _OPEN)
         real = Path(os.path.realpath(self._root / path))  # unlike Path.resolve, it has no error of its own for circles
         if not real.is_relative_to(self._root):
-            raise FetchError("path_blocked", "the path leads out of the folder of --files-under")
+            raise FetchError("path_blocked", "the path leads out of the folder of `files_under`")
         return _open_below(self._root, *real.relative_to(self._root).parts)
 
     def _read_regular(self, fd: int) -> bytes:

@@ -41,7 +41,7 @@ def check_user_agent(text: str) -> None:
         For an empty text, or one with line breaks or anything else that is no ASCII.
     """
     if not text.strip() or not _VALUE.fullmatch(text):
-        raise UsageError("--user-agent: expected a line of ASCII text")
+        raise UsageError("`user_agent`: expected a line of ASCII text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,12 @@ def parse_header(text: str) -> HostHeader:
     """
     line = _LINE.fullmatch(text)
     if line is None:
-        raise UsageError("--header: expected 'HOST: Name: value', with a space after the host's colon")
+        raise UsageError("`header`: expected 'HOST: Name: value', with a space after the host's colon")
     name, value = line["name"], line["value"].strip(" \t")
     if name.lower() in _OURS:
-        raise UsageError(f"--header: {name} cannot be set: the connection, or what an answer means, depends on it")
+        raise UsageError(f"`header`: {name} cannot be set: the connection, or what an answer means, depends on it")
     if not _VALUE.fullmatch(value):
-        raise UsageError(f"--header: the value of {name} must be one line of ASCII text")
+        raise UsageError(f"`header`: the value of {name} must be one line of ASCII text")
     place = _place(line["host"], line["port"] or "")
     return HostHeader(place.host, place.port if line["port"] else None, name, value)
 
@@ -82,4 +82,4 @@ def _place(host: str, port: str) -> URL:
     try:
         return parse(f"http://{host}:{port}/")
     except FetchError as error:
-        raise UsageError(f"--header: {host!r} is no host: {error.detail}") from None
+        raise UsageError(f"`header`: {host!r} is no host: {error.detail}") from None

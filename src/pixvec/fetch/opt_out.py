@@ -29,7 +29,7 @@ def parse_opt_out(text: str) -> frozenset[str]:
         return frozenset()
     for word in words:
         if word not in _DIRECTIVES:
-            raise UsageError(f"--opt-out {text}: expected none, or some of {','.join(_DIRECTIVES)}")
+            raise UsageError(f"`opt_out={text!r}`: expected none, or some of {','.join(_DIRECTIVES)}")
     return frozenset(words)
 
 

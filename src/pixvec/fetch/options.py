@@ -106,4 +106,4 @@ class FetchOptions(Options):
             parse_proxy(self.proxy)
         parse_opt_out(self.opt_out)
         if self.files_under is not None and not Path(self.files_under).is_dir():
-            raise UsageError(f"--files-under {self.files_under}: there is no such folder")
+            raise UsageError(f"`files_under={str(self.files_under)!r}`: there is no such folder")

@@ -1,4 +1,4 @@
-"""The text of --proxy -> the URL that requests go through. It must not quote it: it may hold a password."""
+"""The text of `proxy` -> the URL that requests go through. It must not quote it: it may hold a password."""
 
 from __future__ import annotations
 
@@ -37,4 +37,4 @@ def _is_latin_1(text: str) -> bool:
 
 
 def _unreadable(reason: str) -> UsageError:
-    return UsageError(f"--proxy: {reason}; expected http://[USER:PASSWORD@]HOST[:PORT]")
+    return UsageError(f"`proxy`: {reason}; expected http://[USER:PASSWORD@]HOST[:PORT]")

@@ -177,7 +177,7 @@ def _split_scheme(text: str) -> tuple[str, str]:
         return "https", text
     if (found := _SCHEMELESS.match(text)) and found["last"].lower() not in _IMAGE_ENDINGS:
         return "https", f"//{text}"
-    raise _invalid("no URL: a host name must stand before the first slash; for files of this machine see --files-under")
+    raise _invalid("no URL: a host name must stand before the first slash; for files of this machine see `files_under`")
 
 
 def _refuse_illegal(text: str) -> None:

@@ -149,7 +149,7 @@ class CropMaker:
 
     def _do_without(self, error: WorkerStartError) -> None:
         if self._options.isolate == "always":
-            raise UsageError(f"isolate='always', and no decode worker can be started: {error}") from None
+            raise UsageError(f"`isolate='always'`, and no decode worker can be started: {error}") from None
         if self._croppers is self._workers:
             _LOGGER.warning("decoding in this process, since no decode worker can be started: %s", error)
             self._croppers = self._here

@@ -119,8 +119,8 @@ def link_vectors(
     n_vectors = int(np.count_nonzero(space.has_vector))
     if n_vectors * k > _MAX_LINKS:
         raise UsageError(
-            f"n_nearest={options.n_nearest} with {n_vectors} vectors would be {n_vectors * k} links, "
-            f"and a column holds {_MAX_LINKS}: take n_nearest={_MAX_LINKS // n_vectors}"
+            f"`n_nearest={options.n_nearest}` with {n_vectors} vectors would be {n_vectors * k} links, "
+            f"and a column holds {_MAX_LINKS}: take `n_nearest={_MAX_LINKS // n_vectors}`"
         )
     with threadpool_limits(1, user_api="blas"):  # one thread in each product: several are at work side by side
         neighbors, recall = _neighbors(space, k, on_progress and _in_rows(on_progress, len(vectors)), stop)

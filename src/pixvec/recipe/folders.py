@@ -37,4 +37,4 @@ def _may_be_folder(name: str) -> bool:
 
 def _message(param: Param) -> str:
     name = shown(str(param.value))
-    return f"model: {name} is a folder, which a recipe may name only when the command does too, with --model (model=)"
+    return f"model: {name} is a folder, which a recipe may name only when the command does too, with `model`"

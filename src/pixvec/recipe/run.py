@@ -94,7 +94,7 @@ def _read(recipe: StrPath) -> str:
 
 def _run_file(recipe: Recipe, ds: object, output: Path, options: RecipeOptions) -> None:
     if not isinstance(ds, str | os.PathLike):
-        raise UsageError("output= is for a ds that is a file: a table in memory comes back, to be written by you")
+        raise UsageError("`output` is for a ds that is a file: a table in memory comes back, to be written by you")
     check_output(ds, output)
     dataset = open_file(ds)
     with reserved(output, restart=options.restart) as unfinished:

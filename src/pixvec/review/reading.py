@@ -23,7 +23,7 @@ from pixvec.vector_table import CHUNK_ROWS, vector_provenance
 
 _NUMBERS: Final = ("width", "height", "frames", "n_bytes")
 _WORDS: Final = ("sha256", "format", "final_url")
-_HOW_TO_NAME: Final = "with --vectors NAME (vectors=)"
+_HOW_TO_NAME: Final = "with `vectors`"
 
 
 @dataclass(frozen=True, slots=True)

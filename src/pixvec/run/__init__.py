@@ -71,7 +71,7 @@ def _letting_pictures_in(input: Path, options: FileOptions) -> FileOptions:
     if folder is None:
         return options
     if options.files_under is not None:
-        raise UsageError(f"the pictures in {folder} are let in: leave --files-under (files_under=) out")
+        raise UsageError(f"the pictures in {folder} are let in: leave `files_under` out")
     return replace(options, files_under=folder)
 
 
@@ -92,7 +92,7 @@ def _note_what_is_safe(end: BaseException, job: Job, work: Path, place: Path) ->
     for folder in (work, work / REPLACEMENT, *([place] if is_of_this_run else [])):
         if n_rows := sum(part.n_rows for part in list_parts(folder)):
             of_all = "" if job.n_rows is None else f" of {job.n_rows:,}"
-            command = "the same command without --restart" if job.options.restart else "the same command"
+            command = "the same command without `restart=True`" if job.options.restart else "the same command"
             end.add_note(f"{n_rows:,}{of_all} rows are safe in {folder}: {command} goes on")
 
 

@@ -130,9 +130,7 @@ def _check_unchanged(job: Job, part: Part, pieces: Iterable[Piece]) -> None:
 
 
 def _changed(job: Job, change: str) -> str:
-    return (
-        f"{job.input} {change}: go on with what it was, or throw the finished parts away with --restart (restart=True)"
-    )
+    return f"{job.input} {change}: go on with what it was, or throw the finished parts away with `restart=True`"
 
 
 class _Parts:

@@ -28,7 +28,7 @@ class TableOptions(ResultOptions, Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.texts is not None and self.column is not None:
-            raise UsageError("column and texts exclude each other: one names URLs of images, the other texts")
+            raise UsageError("`column` and `texts` exclude each other: one names URLs of images, the other texts")
 
     def find_column(self, table: TableReader) -> str:
         """Find the column that is embedded.
@@ -65,10 +65,10 @@ class FileOptions(TableOptions, ReadOptions):
         super().__post_init__()
         self.max_failed_rows(0)
         if self.retried_words and self.restart:
-            raise UsageError("restart and retry exclude each other: one replaces the output, the other completes it")
+            raise UsageError("`restart=True` replaces the output, and a retry completes it: choose one")
         for code in self._retry_codes():
             if code_of(code) is None:
-                raise UsageError(f"retry_codes={self.retry_codes!r}: there is no code {code!r}")
+                raise UsageError(f"`retry_codes={self.retry_codes!r}`: there is no code {code!r}")
 
     @property
     def retried_words(self) -> str | None:
@@ -87,7 +87,7 @@ class FileOptions(TableOptions, ReadOptions):
             return math.inf
         match = _COUNT_OR_SHARE.fullmatch(str(self.max_failed))
         if not match:
-            raise UsageError(f"max_failed={self.max_failed!r}: expected a number of rows, as 100, or a share, as 5%")
+            raise UsageError(f"`max_failed={self.max_failed!r}`: expected a number of rows, as 100, or a share, as 5%")
         return float(match[1]) / 100 * n_rows if match[2] else float(match[1])
 
     def _retry_codes(self) -> list[str]:

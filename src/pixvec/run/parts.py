@@ -129,7 +129,7 @@ def _read_part(path: Path, named: Part, facts: Mapping[str, Any]) -> Part | None
     if differing := differences(written["facts"], facts):
         raise UsageError(
             f"{path.parent} holds parts of a run that differs: {differing}; go on with what it was"
-            + ("" if facts.get("retry") else ", or throw its parts away with --restart (restart=True)")
+            + ("" if facts.get("retry") else ", or throw its parts away with `restart=True`")
         )
     return Part(named.start, named.stop, written["input_sha256"], written["failures"])
 

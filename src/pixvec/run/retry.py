@@ -138,7 +138,7 @@ def _one_table(output: Path) -> Path:
     else:
         tables = [output / part.name for part in list_parts(output)]
     if not tables:
-        raise UsageError(f"there is nothing in {output} to retry: run the command without --retry-failed first")
+        raise UsageError(f"there is nothing in {output} to retry: run the command without `retry_failed=True` first")
     return tables[0]
 
 

@@ -81,7 +81,7 @@ def _finished_facts(job: Job) -> dict[str, Any]:
 
 
 def _check_finished(job: Job, place: Path) -> None:
-    ways_on = "replace it with --restart (restart=True), or write to another file"
+    ways_on = "replace it with `restart=True`, or write to another file"
     facts = read_facts(place, job.options.output_column)
     if facts is None:
         raise UsageError(f"{job.output} exists, and does not say that this command wrote it: {ways_on}")

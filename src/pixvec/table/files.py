@@ -96,9 +96,7 @@ class TextFile:
                 yield text
         except UnicodeError as error:
             name = "UTF-8" if self.encoding.startswith("utf-8") else self.encoding
-            raise self.error(
-                _undecodable_line(self), f"not {name}: say what it is with --encoding (encoding=)"
-            ) from error
+            raise self.error(_undecodable_line(self), f"not {name}: say what it is with `encoding`") from error
 
     def create(self, file: TableFile) -> TextIO:
         """Open another file to write text in the same encoding; what that lacks is escaped, as JSON does it."""

@@ -38,9 +38,9 @@ class ReadOptions(Options):
         """
         delimiter = self.delimiter and _SPELLINGS.get(self.delimiter.lower(), self.delimiter)
         if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-            raise UsageError(f"delimiter={self.delimiter!r}: expected one character, no quote and no line break")
+            raise UsageError(f"`delimiter={self.delimiter!r}`: expected one character, no quote and no line break")
         if self.encoding is not None and not _is_encoding(self.encoding):
-            raise UsageError(f"encoding={self.encoding!r}: there is no such encoding; some are utf-8, latin-1, utf-16")
+            raise UsageError(f"`encoding={self.encoding!r}`: no such encoding; some are utf-8, latin-1, utf-16")
         return replace(self, delimiter=delimiter)
 
 

@@ -39,7 +39,7 @@ def find_url_column(table: TableReader, name: str | None = None, *, looks_like_u
         found = name
     kind = _type_of(table, found)
     if not (_may_be_text(kind) or _may_be_pictures(kind)):
-        raise UsageError(f"column {found!r} holds neither text nor pictures: name another with -c (column=)")
+        raise UsageError(f"column {found!r} holds neither text nor pictures: name another with `column`")
     return found
 
 
@@ -52,7 +52,7 @@ def find_text_column(table: TableReader, name: str) -> str:
         If there is no such column, or more than one, or it holds something else.
     """
     if not _may_be_text(kind := _type_of(table, name)):
-        raise UsageError(f"column {name!r} holds no text, but {kind}: name another with --texts (texts=)")
+        raise UsageError(f"column {name!r} holds no text, but {kind}: name another with `texts`")
     return name
 
 
@@ -86,10 +86,10 @@ def _find_by_cells(table: TableReader, looks_like_url: Callable[[str], bool]) ->
     if not candidates and len(structs) == 1:
         return structs[0]
     if candidates:
-        raise UsageError(f"several columns hold URLs: {_listed(candidates)}; choose one with -c (column=)")
+        raise UsageError(f"several columns hold URLs: {_listed(candidates)}; choose one with `column`")
     if not table.schema.names:
         raise UsageError("the table has no columns")
-    raise UsageError(f"none of the columns {_listed(table.schema.names)} holds URLs; name one with -c (column=)")
+    raise UsageError(f"none of the columns {_listed(table.schema.names)} holds URLs; name one with `column`")
 
 
 def _sample(table: TableReader, names: list[str]) -> list[list[str]]:
