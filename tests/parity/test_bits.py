@@ -14,6 +14,8 @@ from pixvec import Embedder
 from pixvec.engine import resolve_precision
 from pixvec.testing.images import image_bytes
 
+pytestmark = pytest.mark.timeout(400)  # a full-size model, beside other load
+
 PRECISIONS = [
     "fp32",
     pytest.param("bf16", marks=pytest.mark.skipif(resolve_precision("auto") == "fp32", reason="no bf16")),

@@ -12,6 +12,8 @@ from pixvec.checkpoint import load
 from pixvec.engine import StoppedError
 from pixvec.model import ClipModel, ModelOptions
 
+pytestmark = pytest.mark.timeout(400)  # a full-size model, beside other load
+
 
 def test_a_batch_under_way_is_cut_short(base_patch32: Path) -> None:
     model = ClipModel(load(str(base_patch32)), ModelOptions(precision="fp32"))
