@@ -165,7 +165,7 @@ def test_an_empty_table_gives_an_empty_table(pixvec: Pixvec, tmp_path: Path) -> 
     [
         (None, [], "there is no file"),
         ("id,url\n1,x\n", [], "none of the columns 'id', 'url' holds URLs"),
-        ("id,url\n1,x\n", ["-c", "nope"], "there is no column 'nope'; the columns are: 'id', 'url'"),
+        ("id,url\n1,x\n", ["-c", "nope"], "there is no column 'nope'; expected one of 'id', 'url'"),
         ("a,b\nhttp://x.y/,http://x.y/\n", [], "several columns hold URLs: 'a', 'b'"),
         ("id,embedding,image_url\n1,2,http://x.y/\n", [], "--replace-column"),
         ("image_url\nhttp://x.y/\n", ["--allow-address", "localhost:80"], "localhost"),

@@ -221,9 +221,9 @@ def test_visible_text_has_an_escape_for_whatever_does_something() -> None:
 
 
 def test_long_cells_are_cut_and_columns_aligned() -> None:
-    header, line = plain_table(["a", "bb"], [["x" * 100, "y"]]).splitlines()
+    header, line = plain_table(["a", "bb"], [["x" * 100, "y"]], n_cells=75).splitlines()
     assert header.index("bb") == line.index("y")
-    assert line.count("x") == 71
+    assert line.count("x") == 70
 
 
 @pytest.mark.parametrize("command", ["search", "link", "dedupe"])

@@ -49,7 +49,7 @@ def test_the_demo_model_is_what_is_said_of_it() -> None:
 def test_the_list_names_every_model_and_says_which_are_here() -> None:
     listed = CliRunner().invoke(models, []).output.splitlines()
     assert [line.split()[0] for line in listed[1:]] == [known.name for known in KNOWN_MODELS]
-    assert [line.split()[5] for line in listed if line.startswith("demo")] == ["yes"]
+    assert [line.split()[4] for line in listed if line.startswith("demo")] == ["yes"]
 
 
 def test_a_model_is_loaded_and_told_of(checkpoint: str) -> None:

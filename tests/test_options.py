@@ -54,20 +54,23 @@ def test_options_are_the_fields_with_help() -> None:
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"color": "green"}, "color='green': expected one of red, blue"),
-        ({"coats": 0}, "coats=0: expected at least 1"),
-        ({"coats": 10}, "coats=10: expected at most 9"),
-        ({"dries_s": float("nan")}, "dries_s=nan: expected at least 0.1"),
-        ({"coats": "2"}, "coats='2': expected int, got str"),
-        ({"coats": True}, "coats=True: expected int, got bool"),
-        ({"coats": None}, "coats=None: expected int, got NoneType"),
-        ({"glossy": 1}, "glossy=1: expected bool, got int"),
-        ({"note": 3}, "note=3: expected str, got int"),
-        ({"dries_s": 0}, "dries_s=0: expected at least 0.1"),
-        ({"dries_s": "1"}, "dries_s='1': expected float, got str"),
-        ({"on": "wall"}, "on='wall': expected tuple, got str: write ['wall']"),
-        ({"colour": "red"}, "there is no option 'colour'; did you mean color?"),
-        ({"zzz": "red"}, "there is no option 'zzz'; it takes color, coats, glossy, note, on, dries_s"),
+        ({"color": "green"}, "`color='green'`: expected one of red, blue"),
+        ({"coats": 0}, "`coats=0`: expected at least 1"),
+        ({"coats": 10}, "`coats=10`: expected at most 9"),
+        ({"dries_s": float("nan")}, "`dries_s=nan`: expected at least 0.1"),
+        ({"coats": "2"}, "`coats='2'`: expected int, got str"),
+        ({"coats": True}, "`coats=True`: expected int, got bool"),
+        ({"coats": None}, "`coats=None`: expected int, got NoneType"),
+        ({"glossy": 1}, "`glossy=1`: expected bool, got int"),
+        ({"note": 3}, "`note=3`: expected str, got int"),
+        ({"dries_s": 0}, "`dries_s=0`: expected at least 0.1"),
+        ({"dries_s": "1"}, "`dries_s='1'`: expected float, got str"),
+        ({"on": "wall"}, "`on='wall'`: expected tuple, got str: write ['wall']"),
+        ({"colour": "red"}, "there is no option 'colour'; did you mean 'color'?"),
+        (
+            {"zzz": "red"},
+            "there is no option 'zzz'; expected one of 'color', 'coats', 'glossy', 'note', 'on', 'dries_s'",
+        ),
     ],
 )
 def test_a_wrong_option_is_named(keywords: dict[str, Any], message: str) -> None:
@@ -83,7 +86,7 @@ class Frame(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.width % 2:
-            raise UsageError(f"width={self.width}: expected an even number")
+            raise UsageError(f"`width={self.width}`: expected an even number")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,7 @@ def test_a_given_name_needs_no_urls_in_it() -> None:
         ({"url": [URL] * 3 + ["no"]}, None, "none of the columns"),
         ({}, None, "the table has no columns"),
         ({}, "url", "there is no column 'url'; the table has none"),
-        ({"id": [1], "url": [URL]}, "Url", "there is no column 'Url'; the columns are: 'id', 'url'"),
+        ({"id": [1], "url": [URL]}, "Url", "there is no column 'Url'; did you mean 'url'?"),
     ],
     ids=["several", "several usual names", "none", "under 80 %", "no columns", "no such column of none", "given name"],
 )

@@ -213,7 +213,7 @@ def test_a_bug_comes_after_the_rows_before_it_and_names_its_own(checkpoint: str)
     assert [next(vectors) is None for _ in range(2)] == [False, False]
     with pytest.raises(LookupError) as caught:
         next(vectors)
-    assert caught.value.__notes__ == ["pixvec: this is a bug, met at row 2"]
+    assert caught.value.__notes__ == ["pixvec: this is a bug, met at row 2 (counted from 0)"]
 
 
 def test_progress_is_told_with_each_batch(checkpoint: str) -> None:
@@ -238,7 +238,7 @@ def test_a_frame_gets_vectors_and_reasons_and_no_pictures(checkpoint: str, wante
     ("options", "message"),
     [
         ({"texts": "n"}, "column 'n' holds no text, but int64: name another with --texts (texts=)"),
-        ({"texts": "none"}, "there is no column 'none'; the columns are: 'n', 't'"),
+        ({"texts": "none"}, "there is no column 'none'; expected one of 'n', 't'"),
         ({"texts": "t", "column": "t"}, "column and texts exclude each other"),
     ],
     ids=["numbers", "no column", "both"],

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from pixvec.api import Embedder as Embedder
     from pixvec.api import Embeddings as Embeddings
     from pixvec.api import embed_file as embed_file
@@ -45,6 +47,8 @@ __all__ = sorted(_HOME_OF)  # noqa: PLE0605 (a list, made from the table above)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("pixvec")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'pixvec' has no attribute {name!r}")
     return getattr(import_module(_HOME_OF[name]), name)

@@ -41,7 +41,7 @@ Policy = Literal["auto", "full", "reference"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecodeOptions(Options):
+class DecodeOptions(Options, group="model"):
     """How bytes become a picture, where, and what that may cost.
 
     Parameters
@@ -69,7 +69,9 @@ class DecodeOptions(Options):
     )
     formats: str = option("", "formats to decode beside the usual ones: +tiff, +heic or +tiff,+heic")
     isolate: Literal["always", "auto", "never"] = option(
-        "auto", "decode in processes apart, so that a crash costs one row; auto: where they can be started"
+        "auto",
+        "decode in processes apart, so that a crash costs one row; auto: where they can be started",
+        group="limits",
     )
     max_pixels: int = limit(100_000_000)
     max_pixels_in_flight: int = limit(150_000_000)

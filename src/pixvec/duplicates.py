@@ -84,6 +84,13 @@ class Duplicates:
         listed = np.split(by_group, cuts) if len(rows) else []
         return sorted(listed, key=len, reverse=True)
 
+    def as_json(self) -> dict[str, Any]:
+        """Give the counts, and the rows of each group, numbered from 0, in JSON's types."""
+        groups = [group.tolist() for group in self.groups()]
+        n_grouped, n_left = int((self.group >= 0).sum()), int(self.is_best.sum())
+        counts = {"n_rows": len(self.group), "n_grouped": n_grouped, "n_groups": len(groups), "n_left": n_left}
+        return {**counts, "recall": self.recall, "groups": groups}
+
     def __str__(self) -> str:
         n_rows, n_grouped = len(self.group), int((self.group >= 0).sum())
         found = "" if self.recall is None else f"; {self.recall:.1%} of the links were found, measured on a sample"

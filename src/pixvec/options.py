@@ -8,7 +8,6 @@ as keyword arguments, typed, without writing them again. This module must not kn
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import inspect
 import numbers
@@ -17,10 +16,12 @@ import typing
 from collections.abc import Callable, Iterator
 from typing import (
     Any,
+    ClassVar,
     Concatenate,
     Literal,
     ParamSpec,
     Protocol,
+    TypeAlias,
     TypeVar,
     get_args,
     get_origin,
@@ -29,6 +30,7 @@ from typing import (
 )
 
 from pixvec.errors import UsageError
+from pixvec.naming import unknown
 
 P = ParamSpec("P")
 First = TypeVar("First")
@@ -37,14 +39,24 @@ Options_co = TypeVar("Options_co", covariant=True)
 Result = TypeVar("Result")
 
 
+Group: TypeAlias = Literal["table", "model", "reach", "limits", "runs"]
+"""What options are listed under, in this order."""
+
+
 def option(
-    default: Any, help: str, *, minimum: float | None = None, maximum: float | None = None, secret: bool = False
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    secret: bool = False,
+    group: Group | None = None,
 ) -> Any:
     """Make a dataclass field that users may set, with the line of help that the command line prints for it.
 
-    What a secret one holds is never shown.
+    What a secret one holds is never shown. The group is that of its class when not given.
     """
-    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "secret": secret}
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "secret": secret, "group": group}
     return dataclasses.field(default=default, repr=not secret, metadata=metadata)
 
 
@@ -72,6 +84,7 @@ class Option:
     minimum: float | None
     maximum: float | None
     secret: bool = False
+    group: Group | None = None
 
     @property
     def type(self) -> Any:
@@ -107,6 +120,13 @@ class Options:
         For a word that is not among the choices, a number out of its range, or a value of another type.
     """
 
+    _group: ClassVar[Group | None] = None
+
+    def __init_subclass__(cls, *, group: Group | None = None) -> None:
+        """Remember the group of the options that a class defines, which is not that of those it inherits."""
+        super().__init_subclass__()
+        cls._group = group
+
     def __post_init__(self) -> None:
         for known in _fields_of(type(self)):
             value = getattr(self, known.name)
@@ -118,7 +138,15 @@ def _fields_of(options_type: type) -> Iterator[Option]:
     hints = get_type_hints(options_type)
     for field in dataclasses.fields(options_type):
         if field.metadata:
-            yield Option(field.name, _parts(hints[field.name]), field.default, **field.metadata)
+            facts = {**field.metadata, "group": field.metadata.get("group") or _group_of(options_type, field.name)}
+            yield Option(field.name, _parts(hints[field.name]), field.default, **facts)
+
+
+def _group_of(options_type: type, name: str) -> Group | None:
+    """Find the group of the class that defines an option."""
+    owner = next(kind for kind in options_type.__mro__ if name in inspect.get_annotations(kind))
+    group: Group | None = vars(owner).get("_group")
+    return group
 
 
 def _parts(hint: Any) -> tuple[Any, ...]:
@@ -186,7 +214,5 @@ def _build(options_type: Callable[..., Any], keywords: dict[str, Any]) -> Any:
     known = inspect.signature(options_type).parameters
     for name in keywords:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; it takes {', '.join(known)}"
-            raise UsageError(f"there is no option {name!r}{hint}")
+            raise UsageError(unknown("option", name, known))
     return options_type(**keywords)

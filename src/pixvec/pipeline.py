@@ -276,7 +276,7 @@ class _Decided:
 
 
 def _name(number: int, text: str) -> str:
-    return f"row {number}, {redacted(text)}"
+    return f"row {number} (counted from 0), {redacted(text)}"
 
 
 def _redacted(cell: object) -> str:

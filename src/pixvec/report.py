@@ -7,13 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from pixvec.errors import RunError
-from pixvec.values import Row
+
+if TYPE_CHECKING:  # its arrays are NumPy's, which no help text should wait for
+    from pixvec.values import Row
 
 _BUSY_SHARE = 0.5
 """A stage that was busy for less than this share of the time held nobody up."""
+_MAX_TOLD_HOSTS = 100
 _MAX_HOSTS = 10_000
 """Hosts that failures are counted by, the first ones; a column may have millions."""
 
@@ -91,6 +94,17 @@ class Report:
         self.failures[row.error] += 1
         if host and (host in self.failed_hosts or len(self.failed_hosts) < _MAX_HOSTS):
             self.failed_hosts[host] += 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the counts in JSON's types, the most frequent causes first."""
+        counts = ("n_rows", "n_vectors", "n_failed", "n_resumed", "n_repeats", "n_cached", "n_cut", "n_bytes")
+        return {
+            **{name: getattr(self, name) for name in counts},
+            "failures": dict(self.failures.most_common()),
+            "failed_hosts": dict(self.failed_hosts.most_common(_MAX_TOLD_HOSTS)),
+            "seconds": round(self.seconds, 3),
+            "was_finished": self.was_finished,
+        }
 
     def __str__(self) -> str:
         """Say it for a person, in a few lines."""

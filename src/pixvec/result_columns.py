@@ -35,7 +35,7 @@ IMAGE_TYPE: Final = pa.struct(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResultOptions(Options):
+class ResultOptions(Options, group="table"):
     """What the new columns are called, and which of them are written."""
 
     output_column: str = option("embedding", "name of the vector's column; _error, _detail and _image are added to it")

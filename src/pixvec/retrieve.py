@@ -36,8 +36,12 @@ class SearchOptions(PictureOptions):
     """How a table is searched."""
 
     vectors: str | None = option(None, "the column of vectors; found by its cells when not given")
-    model: str | None = option(None, "the model of the vectors; the one that the table names when not given")
-    precision: Literal["auto", "bf16", "fp32"] = option("auto", "auto: bf16 where the processor computes in it")
+    model: str | None = option(
+        None, "the model of the vectors; the one that the table names when not given", group="model"
+    )
+    precision: Literal["auto", "bf16", "fp32"] = option(
+        "auto", "auto: bf16 where the processor computes in it", group="model"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def embed_text_cells(
         try:
             road.add(cell)
         except Exception as bug:
-            bug.add_note(f"pixvec: this is a bug, met at row {number}")
+            bug.add_note(f"pixvec: this is a bug, met at row {number} (counted from 0)")
             yield from road.take()
             raise
         if road.is_full:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pixvec.columns import open_column
 from pixvec.errors import UsageError
+from pixvec.naming import unknown
 from pixvec.result_columns import read_provenance
 from pixvec.run.output import read_facts
 from pixvec.table import Frame, TableReader, keeps_metadata, open_frame, open_table
@@ -96,7 +97,7 @@ def find_vector_column(table: TableReader, name: str | None = None) -> str:
     found = _find(table) if name is None else name
     n_found = table.schema.names.count(found)
     if n_found == 0:
-        raise UsageError(f"there is no column {found!r}; the columns are: {_listed(table.schema.names)}")
+        raise UsageError(unknown("column", found, table.schema.names))
     if n_found > 1:
         raise UsageError(f"{n_found} columns are called {found!r}: rename all but the one with the vectors")
     if found not in _vector_columns(table, [found]):

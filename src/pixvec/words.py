@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+ROW: Final = "row (from 0)"
+"""The heading over row numbers; a single one stands as: row 7 (counted from 0)."""
 _UNITS: Final = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 

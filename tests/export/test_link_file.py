@@ -144,7 +144,7 @@ def test_embedding_atlas_itself_reads_its_shape(table: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("o.graphml", {"attribute": ("nope",)}, "`attribute='nope'`: 0 of the columns are called so"),
+        ("o.graphml", {"attribute": ("nope",)}, "`attribute='nope'`: there is no column 'nope'; expected one of"),
         ("o.parquet", {"output_columns": "a"}, "expected 2 names, as targets,weights"),
         ("o.parquet", {"output_columns": "a,a"}, "expected 2 names"),
         ("o.gexf", {"output_columns": "a,b"}, "expected 0 names, none with gexf"),

@@ -156,7 +156,7 @@ def test_a_bug_ends_the_run_after_the_parts_before_it_are_safe(job: Job, run: Ru
     assert run.parts("out.csv") == ["part-000000000000-000000000008.parquet"]
     met, row = caught.value.__notes__
     assert met.endswith("/black.png, in pixvec.batcher")
-    assert row == f"pixvec: it is row 9 of {run.input}, counted from 0"
+    assert row == f"pixvec: it is row 9 (counted from 0) of {run.input}"
 
 
 def test_a_bug_may_be_kept_as_a_row(job: Job, run: Run) -> None:

@@ -10,7 +10,7 @@ from pixvec.options import Options, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class CacheOptions(Options):
+class CacheOptions(Options, group="runs"):
     """Whether rows are remembered across runs, and in how much room.
 
     Raises

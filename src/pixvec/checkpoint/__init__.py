@@ -15,6 +15,7 @@ from typing import Final
 from pixvec.checkpoint import folder as folders
 from pixvec.checkpoint.config import TextConfig, VisionConfig, read_towers
 from pixvec.checkpoint.fingerprint import hash_files
+from pixvec.checkpoint.known import meant_model
 from pixvec.checkpoint.processor import ProcessorConfig, read_processor
 from pixvec.checkpoint.weights import Weights
 from pixvec.demo import FOLDER as DEMO_FOLDER
@@ -22,6 +23,7 @@ from pixvec.errors import ModelError
 
 __all__ = ["Checkpoint", "ProcessorConfig", "TextConfig", "VisionConfig", "Weights", "load"]
 
+_SUCH_AS: Final = " such as openai/clip-vit-base-patch32"
 _REPOSITORY: Final = re.compile(r"(?P<id>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 
 
@@ -84,7 +86,7 @@ def load(name: str) -> Checkpoint:
     if not name or name[0] in ".~/" or path.is_file():
         raise ModelError(f"there is no folder {name!r}" + ("; it is a file" if path.is_file() else ""))
     if (repository := _REPOSITORY.fullmatch(name)) is None:
-        raise ModelError(f"{name!r} is neither a folder nor a repository id such as openai/clip-vit-base-patch32")
+        raise ModelError(f"{name!r} is neither a folder nor a repository id{meant_model(name) or _SUCH_AS}")
 
     from pixvec.checkpoint import hub  # noqa: PLC0415 (the hub's client is heavy, and a folder does without it)
 

@@ -39,6 +39,7 @@ from pixvec.checkpoint.folder import (
     shard_files,
     weight_files,
 )
+from pixvec.checkpoint.known import meant_model
 from pixvec.errors import ModelError
 
 _logger = logging.getLogger("pixvec")
@@ -180,12 +181,12 @@ def _client_at_rest() -> Iterator[None]:
 
 
 def _explain(error: Exception, repo_id: str, revision: str) -> str:
-    page = f"{constants.ENDPOINT}/{repo_id}"
+    page, hint = f"{constants.ENDPOINT}/{repo_id}", meant_model(repo_id)
     match error:
         case GatedRepoError():
             return f"the model {repo_id} is gated: accept its terms at {page}, then log in ({_LOGIN})"
         case RepositoryNotFoundError():
-            return f"there is no model at {page}, or it is private: check its name, or log in ({_LOGIN})"
+            return f"there is no model at {page}, or it is private: check its name, or log in ({_LOGIN}){hint}"
         case RevisionNotFoundError():
             return f"the model {repo_id} has no revision {revision!r}: see {page}/commits"
         case HfHubHTTPError() if error.response.status_code in {401, 403}:
@@ -196,7 +197,7 @@ def _explain(error: Exception, repo_id: str, revision: str) -> str:
             why = f"getting it from {constants.ENDPOINT} failed ({_reason(error)})"
     return (
         f"the model {repo_id} is not in the cache and {why}. Three ways out: give a folder with the model's files; "
-        "bring a filled cache along (HF_HOME, with HF_HUB_OFFLINE=1); or try the built-in one with `model='demo'`"
+        f"bring a filled cache along (HF_HOME, with HF_HUB_OFFLINE=1); or try the built-in `model='demo'`{hint}"
     )
 
 

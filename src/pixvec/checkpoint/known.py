@@ -7,6 +7,7 @@ Hugging Face hub; OpenAI's are licensed in the repository of its code. Any other
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
 
@@ -39,6 +40,8 @@ class KnownModel:
 _WEB: Final = "400 M pairs from the web"
 _LAION: Final = "LAION-2B"
 _DATACOMP: Final = "DataComp-1B"
+_ALIKE: Final = 0.85
+"""A typo or two; another member of a family is not meant."""
 
 KNOWN_MODELS: Final = (
     KnownModel("openai/clip-vit-base-patch32", 512, 224, 605, "MIT", _WEB),
@@ -57,3 +60,14 @@ KNOWN_MODELS: Final = (
     KnownModel("demo", 128, 96, 6, "Apache-2.0", "drawings; comes with pixvec"),
 )
 """By family, the small before the large."""
+
+
+def meant_model(name: str) -> str:
+    """Give the hint about the known model that a name is nearly, with its owner or without; empty where none is."""
+    owned = {_bare(known.name): known.name for known in KNOWN_MODELS}
+    near = get_close_matches(_bare(name.partition("@")[0]), owned, n=1, cutoff=_ALIKE)
+    return f"; did you mean {owned[near[0]]!r}?" if near and owned[near[0]] != name else ""
+
+
+def _bare(name: str) -> str:
+    return name.rpartition("/")[2].casefold()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -13,20 +14,42 @@ import click
 
 from pixvec.cli.messages import of_this_command
 from pixvec.report import OnProgress, Report
+from pixvec.text_width import wrapped
 
 _LINE_EVERY_S = 10.0
 
 
 def say(text: str) -> None:
     """Print some lines on stderr."""
+    _print_aside(_readable(text))
+
+
+def say_problem(text: str) -> None:
+    """Print what went wrong, or what one should know of, on stderr."""
+    _print_aside(f"{click.style('pixvec:', fg='red', bold=True)} {_readable(text)}")
+
+
+def takes_colour() -> bool | None:
+    """Say False where nobody wants colour; None leaves it to click, which knows whether it prints to a terminal."""
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
+
+
+def _print_aside(text: str) -> None:
     # Nobody may be listening, which is no reason to lose a run.
     with suppress(OSError):
-        click.echo(_readable(text), err=True)
+        click.echo(text, err=True, color=takes_colour())
 
 
 def show(text: str) -> None:
-    """Print some lines on stdout: the result of a command, for people."""
-    click.echo(_readable(text))
+    """Print some lines on stdout, the result of a command for people; a terminal gets them wrapped between words."""
+    n_cells = terminal_width()
+    lines = _readable(text).split("\n")
+    click.echo("\n".join(lines if n_cells is None else (wrapped(line, n_cells) for line in lines)))
+
+
+def terminal_width() -> int | None:
+    """Count the cells of a line of the terminal that stdout is; None where it is none, which gets everything whole."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _readable(text: str) -> str:

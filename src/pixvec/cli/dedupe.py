@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 import numpy as np
 
 from pixvec.cli.console import say
-from pixvec.cli.flags import with_options
+from pixvec.cli.flags import PATH, Command, check_json, with_json, with_options
 from pixvec.cli.shelves import Shown, take_records
 from pixvec.duplicates import BEST, GROUP, DuplicateOptions, Duplicates, Numbers, find_duplicates
 from pixvec.gallery import Shelf, render_gallery
@@ -29,16 +30,25 @@ class _Options(DuplicateOptions, PictureOptions):
     """What counts as the same picture, and how pictures are fetched for the page."""
 
 
-@click.command()
-@click.argument("input")
-@click.option("-o", "--output", help="the table to write, with the columns duplicate_group and duplicate_best")
-@click.option("--html", "page", help="a page to write, with the pictures of the groups, fetched again")
+@click.command(cls=Command)
+@click.argument("input", type=PATH)
+@click.option("-o", "--output", type=PATH, help="the table to write, with duplicate_group and duplicate_best")
+@click.option("--html", "page", type=PATH, help="a page to write, with the pictures of the groups, fetched again")
 @click.option("-c", "--column", help="the column of URLs; found by its cells when not given")
 @click.option("--restart", is_flag=True, help="replace outputs that exist")
 @click.option("--quiet", is_flag=True, help="no summary")
+@with_json
 @with_options(_Options)
 def dedupe(
-    input: str, *, output: str | None, page: str | None, column: str | None, restart: bool, quiet: bool, **given: Any
+    input: str,
+    *,
+    output: str | None,
+    page: str | None,
+    column: str | None,
+    restart: bool,
+    quiet: bool,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Group the rows of INPUT, a table with vectors, that show the same picture.
 
@@ -46,6 +56,7 @@ def dedupe(
     are equal. The best row of a group has the most pixels, of these the most bytes; duplicate_best is false for the
     others alone, so that the rows where it is true show each picture once. Without -o, only what was found is said.
     """
+    check_json(output, as_json=as_json)
     options = _Options(**given)
     reader = open_table(input)
     shown = Shown.find(reader, column)
@@ -56,7 +67,9 @@ def dedupe(
     if page is not None:
         with appearing(Path(page), restart=restart) as path:
             path.write_text(_page(reader, found, shown, options), encoding="utf-8")
-    if not quiet:
+    if as_json:
+        click.echo(json.dumps({"output": output, "page": page, **found.as_json()}, indent=2))
+    elif not quiet:
         say("\n".join([str(found), *(f"wrote {written}" for written in (output, page) if written)]))
 
 
@@ -80,7 +93,8 @@ def _page(reader: TableReader, found: Duplicates, shown: Shown, options: _Option
     """Show the largest groups, each with its first rows, the best one first."""
     groups = found.groups()
     rows = [group[:MAX_TILES] for group in groups[:MAX_SHELVES]]
-    text = str(found) if len(groups) <= MAX_SHELVES else f"{found}; the largest {MAX_SHELVES} groups are shown"
+    shown_groups = "" if len(groups) <= MAX_SHELVES else f"; the largest {MAX_SHELVES} groups are shown"
+    text = f"{found}{shown_groups}. Rows are counted from 0."
     return render_gallery("Near-duplicates", list(_shelves(reader, groups, rows, shown, options)), text=text)
 
 

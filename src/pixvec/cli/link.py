@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
 import numpy as np
 
 from pixvec.cli.console import default_progress, say
-from pixvec.cli.flags import with_options
+from pixvec.cli.flags import PATH, Command, check_json, with_json, with_options
 from pixvec.export import LinkFileOptions, link_file
 from pixvec.link import Links
 from pixvec.progress import telling_progress
 from pixvec.report import counting_rows
 
 
-@click.command()
-@click.argument("input")
-@click.option("-o", "--output", required=True, help="the file to write: .parquet, .csv, .graphml or .gexf")
+@click.command(cls=Command)
+@click.argument("input", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="the file to write: .parquet, .csv, .graphml or .gexf")
 @click.option("--quiet", is_flag=True, help="no progress and no summary")
+@with_json
 @with_options(LinkFileOptions)
-def link(input: str, output: str, quiet: bool, **options: Any) -> None:
+def link(input: str, output: str, *, quiet: bool, as_json: bool, **options: Any) -> None:
     """Link each row of INPUT, a table with vectors, to the rows whose vectors are nearest.
 
-    Rows without a vector are nobody's neighbour, and have no links. Weights are cosines.
+    Rows without a vector are nobody's neighbour, and have no links. Rows are counted from 0; weights are cosines.
     """
+    check_json(output, as_json=as_json)
     wanted = LinkFileOptions(**options)
     with telling_progress(False if quiet else default_progress(), None) as tell:
         links = link_file(input, output, wanted, tell and counting_rows(tell))
-    if not quiet:
+    if as_json:
+        click.echo(json.dumps({"output": output, **_counts(links)}, indent=2))
+    elif not quiet:
         say(f"{_summary(links)}\nwrote {output}")
 
 
+def _counts(links: Links) -> dict[str, Any]:
+    n_vectors = int(np.count_nonzero(links.has_vector))
+    counts = {"n_rows": len(links.has_vector), "n_vectors": n_vectors, "n_links": len(links.targets)}
+    return {**counts, "recall": links.recall}
+
+
 def _summary(links: Links) -> str:
-    n_rows, n_vectors = len(links.has_vector), int(np.count_nonzero(links.has_vector))
-    found = "" if links.recall is None else f"; {links.recall:.1%} of the nearest were found, measured on a sample"
-    return f"{n_rows:,} rows: {n_vectors:,} with vectors, {len(links.targets):,} links{found}"
+    n_rows, n_vectors, n_links, recall = _counts(links).values()
+    found = "" if recall is None else f"; {recall:.1%} of the nearest were found, measured on a sample"
+    return f"{n_rows:,} rows: {n_vectors:,} with vectors, {n_links:,} links{found}"

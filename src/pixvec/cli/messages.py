@@ -15,18 +15,6 @@ import click
 _OPTION: Final = re.compile(r"`(?P<name>[a-z]\w*)(?:=(?P<value>[^`]+))?`")
 
 
-class Group(click.Group):
-    """Commands of which the one that runs is known to `of_this_command`."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command."""
-        name, command, rest = super().resolve_command(ctx, args)
-        ctx.find_root().obj = command
-        return name, command, rest
-
-
 def of_this_command(text: str) -> str:
     """Write the options that a text names as flags of the command that runs."""
     context = click.get_current_context(silent=True)

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import numpy as np
 
 from pixvec.checkpoint import Checkpoint, TextConfig, VisionConfig, load
-from pixvec.checkpoint.known import KNOWN_MODELS, KnownModel
-from pixvec.cli.messages import Group
+from pixvec.checkpoint.known import KNOWN_MODELS
+from pixvec.cli.console import show
+from pixvec.cli.flags import Command, Group, with_json
+from pixvec.cli.plain_table import print_table
 from pixvec.errors import ModelError
 from pixvec.model import ClipModel, ModelOptions
 
+if TYPE_CHECKING:
+    from pixvec.parity import Parity
+
+
+_HEADER: Final = ("model", "dim", "px", "MB", "here", "licence", "trained on")
+
 
 @click.group(cls=Group, invoke_without_command=True)
+@with_json
 @click.pass_context
-def models(context: click.Context) -> None:
+def models(context: click.Context, as_json: bool) -> None:
     """List models that are known to work, and which of them are in the cache.
 
     Any CLIP in the Hugging Face format works, by the id of its repository or the path of its folder.
     """
     if context.invoked_subcommand is None:
-        click.echo(f"{'model':<46} {'vector':>6} {'pixels':>6} {'MB':>6}  {'licence':<11} {'here':<5} trained on")
-        for known in KNOWN_MODELS:
-            click.echo(_line(known))
+        listed = [{**asdict(known), "is_cached": _is_here(known.name)} for known in KNOWN_MODELS]
+        if as_json:
+            click.echo(json.dumps({"models": listed}, indent=2))
+        else:
+            print_table(_HEADER, [_cells(known) for known in listed], n_whole=1)
 
 
-def _line(known: KnownModel) -> str:
-    here = "yes" if _is_here(known.name) else "no"
-    sizes = f"{known.dim:>6} {known.image_size:>6} {known.megabytes:>6,}"
-    return f"{known.name:<46} {sizes}  {known.licence:<11} {here:<5} {known.trained_on}"
+def _cells(known: dict[str, Any]) -> list[str]:
+    name, *sizes, licence, trained_on, is_cached = known.values()
+    return [name, *(f"{size:,}" for size in sizes), "yes" if is_cached else "no", licence, trained_on]
 
 
 def _is_here(name: str) -> bool:
@@ -39,23 +52,44 @@ def _is_here(name: str) -> bool:
     return name == "demo" or is_cached(name)
 
 
-@models.command()
+@models.command(cls=Command)
 @click.argument("name")
+@with_json
 @click.option("--parity", is_flag=True, help="compare its vectors with those of transformers; needs torch")
-def check(name: str, parity: bool) -> None:
+def check(name: str, parity: bool, as_json: bool) -> None:
     """Load the model NAME, a repository's id or a folder, and tell what it is."""
     options = ModelOptions(model=name)
     started = time.monotonic()
     checkpoint = load(name)
     model = ClipModel(checkpoint, options)
     model.embed_crops(np.zeros((1, model.image_size, model.image_size, 3), np.uint8))
-    click.echo("\n".join(_facts(checkpoint)))
-    click.echo(f"  computes   in {model.precision} on this processor; ready after {time.monotonic() - started:.1f} s")
-    if parity:
-        _check_parity(name)
+    seconds = time.monotonic() - started
+    if not as_json:
+        show("\n".join([*_lines(checkpoint), f"  computes   in {model.precision} here; ready after {seconds:.1f} s"]))
+    found = _compare(name, quiet=as_json) if parity else None
+    if as_json:
+        facts = {**_facts(checkpoint, model, seconds), "parity": found and asdict(found)}
+        click.echo(json.dumps(facts, indent=2))
+    if found and not found.holds:
+        raise ModelError(f"the vectors of {name} are not those of transformers: please report it")
 
 
-def _facts(checkpoint: Checkpoint) -> list[str]:
+def _facts(checkpoint: Checkpoint, model: ClipModel, seconds: float) -> dict[str, Any]:
+    has_texts = checkpoint.text is not None and bool(checkpoint.tokenizer_files)
+    return {
+        "model": checkpoint.name,
+        "revision": checkpoint.revision,
+        "folder": str(checkpoint.folder),
+        "dim": checkpoint.vision.projection_dim,
+        "image_size": checkpoint.vision.image_size,
+        "max_tokens": checkpoint.text.max_position_embeddings if checkpoint.text and has_texts else None,
+        "weights_sha256": checkpoint.weights_hash,
+        "precision": model.precision,
+        "ready_s": round(seconds, 3),
+    }
+
+
+def _lines(checkpoint: Checkpoint) -> list[str]:
     vision = checkpoint.vision
     megabytes = sum(path.stat().st_size for path in checkpoint.weights.paths) / 1e6
     return [
@@ -82,13 +116,13 @@ def _layers(tower: VisionConfig | TextConfig) -> str:
     return f"{tower.num_hidden_layers} layers of {tower.hidden_size}"
 
 
-def _check_parity(name: str) -> None:
+def _compare(name: str, *, quiet: bool) -> Parity:
     from pixvec.parity import compare_with_transformers  # noqa: PLC0415 (torch is heavy, and seldom asked for)
 
     parity = compare_with_transformers(name)
-    click.echo(
-        f"  parity     {parity.n_pictures} pictures in fp32: largest difference from transformers "
-        f"{parity.difference:.1e}, smallest cosine {parity.cosine:.7f}"
-    )
-    if not parity.holds:
-        raise ModelError(f"the vectors of {name} are not those of transformers: please report it")
+    if not quiet:
+        show(
+            f"  parity     {parity.n_pictures} pictures in fp32: largest difference from transformers "
+            f"{parity.difference:.1e}, smallest cosine {parity.cosine:.7f}"
+        )
+    return parity

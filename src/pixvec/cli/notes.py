@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pixvec.cli.console import say
+from pixvec.cli.console import say_problem
 from pixvec.errors import PixvecWarning
 
 
@@ -20,4 +20,4 @@ def saying_warnings() -> Iterator[None]:
         finally:
             for warning in caught:
                 if issubclass(warning.category, PixvecWarning):
-                    say(f"pixvec: {warning.message}")
+                    say_problem(str(warning.message))

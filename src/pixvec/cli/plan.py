@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from pixvec.cli.console import say, show
-from pixvec.cli.flags import with_options
+from pixvec.cli.flags import PATH, Command, with_options
 from pixvec.planning import PlanOptions, plan_run
 from pixvec.planning.text import plan_text
 
 
-@click.command()
-@click.argument("input")
+@click.command(cls=Command)
+@click.argument("input", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="print all figures as JSON")
 @click.option("--quiet", is_flag=True, help="do not tell what is being done meanwhile")
 @with_options(PlanOptions)

@@ -12,7 +12,7 @@ import click
 
 from pixvec.cli.console import say, show
 from pixvec.cli.embed import embed
-from pixvec.cli.flags import with_options
+from pixvec.cli.flags import PATH, Command, with_options
 from pixvec.cli.messages import in_flags
 from pixvec.output_file import appearing, check_place
 from pixvec.review import ReviewOptions, review_table
@@ -21,9 +21,9 @@ from pixvec.review.page import render_review
 from pixvec.review.text import review_text
 
 
-@click.command()
-@click.argument("table")
-@click.option("--html", "page", help="a page to write, one file that needs no other and loads nothing")
+@click.command(cls=Command)
+@click.argument("table", type=PATH)
+@click.option("--html", "page", type=PATH, help="a page to write, one file that needs no other and loads nothing")
 @click.option("--json", "as_json", is_flag=True, help="print all figures as JSON")
 @click.option("--restart", is_flag=True, help="replace a page that exists")
 @with_options(ReviewOptions)

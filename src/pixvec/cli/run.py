@@ -8,15 +8,15 @@ from typing import Any
 import click
 
 from pixvec.cli.console import default_progress, say
-from pixvec.cli.flags import with_options
+from pixvec.cli.flags import PATH, Command, with_options
 from pixvec.errors import UsageError
 from pixvec.recipe import RecipeError, RecipeOptions, run_recipe
 
 
-@click.command()
-@click.argument("recipe")
-@click.argument("table")
-@click.option("-o", "--output", required=True, help="the file to write: .csv or .parquet")
+@click.command(cls=Command)
+@click.argument("recipe", type=PATH)
+@click.argument("table", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="the file to write: .csv or .parquet")
 @with_options(RecipeOptions)
 def run(recipe: str, table: str, **options: Any) -> None:
     """Run RECIPE, a text file, on TABLE, a CSV or Parquet file, which the recipe calls ds.

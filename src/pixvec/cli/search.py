@@ -10,27 +10,29 @@ from typing import Any
 import click
 
 from pixvec.cli.console import say
-from pixvec.cli.flags import with_options
+from pixvec.cli.flags import PATH, Command, with_options
 from pixvec.cli.notes import saying_warnings
-from pixvec.cli.plain_table import plain_cell, plain_table, plain_text
+from pixvec.cli.plain_table import plain_cell, plain_table, plain_text, print_table
 from pixvec.cli.shelves import Shown, take_records
 from pixvec.gallery import Shelf, render_gallery
+from pixvec.naming import unknown
 from pixvec.output_file import appearing, check_place
 from pixvec.retrieve import SIMILARITY, Hits, Query, SearchOptions, find_rows
 from pixvec.table import TableReader
 from pixvec.vector_table import find_vector_column, open_rows
+from pixvec.words import ROW
 
 _FORMATS = ("table", "json", "html")
 
 
-@click.command()
-@click.argument("table")
+@click.command(cls=Command)
+@click.argument("table", type=PATH)
 @click.argument("texts", nargs=-1)
 @click.option("--image", "images", multiple=True, help="search for pictures like this one too: a URL or a file")
 @click.option("--minus", multiple=True, help="less like this text")
 @click.option("-k", "--count", type=click.IntRange(min=1), default=10, show_default=True, help="how many rows to find")
 @click.option("--format", type=click.Choice(_FORMATS), help="by the ending of -o, else table")
-@click.option("-o", "--output", help="write there, and not to the terminal")
+@click.option("-o", "--output", type=PATH, help="write there, and not to the terminal")
 @click.option("-c", "--column", help="the column of URLs; found by its cells when not given")
 @click.option("--show", multiple=True, help="a column to show; as a table the title and the URL when not given")
 @click.option("--restart", is_flag=True, help="replace an output that exists")
@@ -70,7 +72,9 @@ class _Form:
             check_place(self._output, restart=self._restart, inputs=[path] if path else [])
         for name in self._show:
             if reader.schema.names.count(name) != 1:
-                raise click.UsageError(f"--show {name}: there is no such column, or several")
+                several = f"several columns are called {name!r}"
+                problem = several if name in reader.schema.names else unknown("column", name, reader.schema.names)
+                raise click.UsageError(f"--show {name}: {problem}")
         self._shown = Shown.find(reader, self._column, self._show)
 
     def write(self, title: str, reader: TableReader, hits: Hits, options: SearchOptions) -> None:
@@ -82,7 +86,11 @@ class _Form:
             case "html":
                 text = self._page(title, found, options)
             case _:
-                text = self._table(found)
+                header, rows = self._table(found)
+                if self._output is None:
+                    print_table(header, rows)
+                    return
+                text = plain_table(header, rows, n_cells=None)
         if self._output is None:
             click.echo(text)
             return
@@ -99,13 +107,13 @@ class _Form:
         said = [{"rank": rank, "row": row, SIMILARITY: near} for rank, (row, near) in enumerate(numbered, 1)]
         return [{**hit, **record, **hit} for hit, record in zip(said, records, strict=True)]
 
-    def _table(self, found: Sequence[dict[str, Any]]) -> str:
+    def _table(self, found: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
         names = self._show or self._shown.names
         rows = [
             [str(hit["rank"]), str(hit["row"]), f"{hit[SIMILARITY]:.4f}", *(plain_text(hit[name]) for name in names)]
             for hit in found
         ]
-        return plain_table(["rank", "row", SIMILARITY, *names], rows)
+        return ["rank", ROW, SIMILARITY, *names], rows
 
     def _page(self, title: str, found: Sequence[dict[str, Any]], options: SearchOptions) -> str:
         notes = [f"{hit[SIMILARITY]:.4f}" for hit in found]

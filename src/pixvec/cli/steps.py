@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import click
 
+from pixvec.cli.console import show
+from pixvec.cli.flags import Command
 from pixvec.errors import UsageError
-from pixvec.recipe import STEPS, describe, unknown_step
+from pixvec.naming import unknown
+from pixvec.recipe import STEPS, describe
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name", required=False)
 def steps(name: str | None) -> None:
     """List the steps that recipes may use, or explain the one called NAME."""
     if name is None:
         width = max(map(len, STEPS))
-        click.echo("\n".join(f"{step.name:{width}}  {step.help}" for step in STEPS.values()))
+        show("\n".join(f"{step.name:{width}}  {step.help}" for step in STEPS.values()))
     elif name in STEPS:
         click.echo(describe(STEPS[name]))
     else:
-        raise UsageError(unknown_step(name, STEPS))
+        raise UsageError(unknown("step", name, STEPS))

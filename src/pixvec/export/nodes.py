@@ -8,6 +8,7 @@ from typing import Final
 
 from pixvec.errors import UsageError
 from pixvec.link import Links
+from pixvec.naming import unknown
 from pixvec.table import TableReader
 from pixvec.table.cell_text import cell_texts
 
@@ -33,10 +34,11 @@ class Nodes:
     def __init__(self, reader: TableReader, names: Sequence[str]) -> None:
         self.names = list(dict.fromkeys(names))
         self._reader = reader
+        columns = reader.schema.names
         for name in self.names:
-            if (n_found := reader.schema.names.count(name)) != 1:
-                listed = ", ".join(map(repr, reader.schema.names))
-                raise UsageError(f"`attribute={name!r}`: {n_found} of the columns are called so; they are: {listed}")
+            if (n_found := columns.count(name)) != 1:
+                problem = f"{n_found} columns are called so" if n_found else unknown("column", name, columns)
+                raise UsageError(f"`attribute={name!r}`: {problem}")
 
     def texts(self, n_rows: int) -> Iterator[dict[str, str]]:
         """Give for each row the text of its cells; an empty one is left out."""

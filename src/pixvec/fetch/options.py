@@ -18,7 +18,7 @@ _MIB: Final = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class FetchOptions(Options):
+class FetchOptions(Options, group="reach"):
     """What a fetch may reach, and what it may cost.
 
     Parameters
@@ -58,7 +58,7 @@ class FetchOptions(Options):
         For a bucket whose client is not installed.
     """
 
-    connections: int = option(256, "connections in all", minimum=1)
+    connections: int = option(256, "connections in all", minimum=1, group="limits")
     allow_private: bool = option(False, "fetch from private networks and from this machine too")
     allow_address: tuple[str, ...] = option((), "let ADDRESS[/BITS][:PORT] through the address guard")
     user_agent: str | None = option(None, "the User-Agent header; pixvec's version and page when not given")

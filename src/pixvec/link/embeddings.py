@@ -109,7 +109,7 @@ def _stack(cells: Sequence[Any]) -> Vectors:
     vectors = np.full((len(cells), dim), np.nan, np.float32)  # (N, D)
     for row, vector in found.items():
         if len(vector) != dim:
-            raise UsageError(f"embeddings must be of one length: row {row} has {len(vector)} numbers, others {dim}")
+            raise UsageError(f"row {row} (counted from 0) of embeddings has {len(vector)} numbers, others {dim}")
         vectors[row] = vector
     return vectors
 
@@ -120,9 +120,9 @@ def _vector(row: int, cell: Any) -> NDArray[np.float32]:
         if numbers.ndim == 1 and numbers.dtype.kind in "biufO":
             return _float32(numbers)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"row {row} of embeddings is not a vector of numbers: {error}") from error
-    found = f"{numbers.ndim}-D and {numbers.dtype}"
-    raise UsageError(f"row {row} of embeddings is not a vector of numbers but {type(cell).__name__}, {found}")
+        raise UsageError(f"row {row} (counted from 0) of embeddings is no vector of numbers: {error}") from error
+    found = f"{type(cell).__name__}, {numbers.ndim}-D and {numbers.dtype}"
+    raise UsageError(f"row {row} (counted from 0) of embeddings is no vector of numbers but {found}")
 
 
 def _float32(numbers: NDArray[Any]) -> NDArray[np.float32]:

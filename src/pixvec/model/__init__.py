@@ -26,7 +26,7 @@ from pixvec.values import Crops, Vectors
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions(Options):
+class ModelOptions(Options, group="model"):
     """Which model, and how it computes."""
 
     model: str | os.PathLike[str] = option(

@@ -32,7 +32,7 @@ _CHUNK_ROWS: Final = 4_096
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanOptions(Settings, ReadOptions):
+class PlanOptions(Settings, ReadOptions, group="table"):
     """How a run is planned: as it will be done, but for the sample.
 
     Raises
@@ -42,7 +42,7 @@ class PlanOptions(Settings, ReadOptions):
     """
 
     column: str | None = option(None, "the column of URLs; found by its cells when not given")
-    sample: int = option(300, "how many URLs are tried", minimum=1)
+    sample: int = option(300, "how many URLs are tried", minimum=1, group="limits")
 
 
 def plan_run(path: str | os.PathLike[str], options: PlanOptions, tell: Callable[[str], None] = lambda _: None) -> Plan:

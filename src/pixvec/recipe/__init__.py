@@ -8,7 +8,6 @@ from pixvec.recipe.check import check
 from pixvec.recipe.describe import describe
 from pixvec.recipe.errors import Problem, RecipeError
 from pixvec.recipe.grammar import parse
-from pixvec.recipe.naming import unknown_step
 from pixvec.recipe.run import run_recipe
 from pixvec.recipe.session import RecipeOptions
 from pixvec.recipe.signature import Parameter, Slot, Step
@@ -35,5 +34,4 @@ __all__ = [
     "describe",
     "parse",
     "run_recipe",
-    "unknown_step",
 ]

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, pairwise, repeat
 from typing import Final, TypeAlias
 
+from pixvec.naming import cut, instead, shown, unknown
 from pixvec.recipe.errors import Problem, RecipeError
 from pixvec.recipe.grammar import parse
-from pixvec.recipe.naming import cut, instead, shown, unknown_step
 from pixvec.recipe.signature import Slot, Step
 from pixvec.recipe.steps import RUN_OPTIONS
 from pixvec.recipe.values import Call, Column, Columns, Dataset, Input, Model, Output, Place, Recipe, format_value
@@ -63,7 +63,7 @@ def _wrong_recipe(recipe: Recipe, steps: Mapping[str, Step], tables: _Tables) ->
             yield from _wrong_params(call, step)
             yield from _wrong_number(call, "output", call.outputs, step.outputs)
         else:
-            yield unknown_step(call.step, steps), call.place
+            yield unknown("step", call.step, steps), call.place
         yield from _wrong_outputs(call, step.outputs if step else (), tables)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import Self
 
 from pixvec.errors import UsageError
 from pixvec.recipe.values import Place
+from pixvec.text_width import width
 
 _LINE_END = re.compile(r"\r\n?|\n")
 _SHOWN_CHARS = 100
@@ -51,8 +51,8 @@ class Problem:
         first = max(0, self.column - 1 - _SHOWN_CHARS)
         line = _shown(self.source_line[first : self.column + _SHOWN_CHARS])
         marked = self.column - 1 - first
-        carets = "^" * max(1, _width(line[marked : marked + self.length]))
-        indent = " " * _width(line[:marked])
+        carets = "^" * max(1, width(line[marked : marked + self.length]))
+        indent = " " * width(line[:marked])
         return f"line {self.line}, column {self.column}: {self.message}\n    {line}\n    {indent}{carets}"
 
 
@@ -77,9 +77,3 @@ class RecipeError(UsageError):
 def _shown(line: str) -> str:
     """Replace what a terminal would obey, one for one."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in line)
-
-
-def _width(shown: str) -> int:
-    """Count the cells of a terminal: East Asian characters take two, and marks stand on the character before them."""
-    spacing = (c for c in shown if unicodedata.category(c) not in {"Mn", "Me"})
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in spacing)

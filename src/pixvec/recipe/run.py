@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from pixvec.errors import ModelError, PixvecError, RunError, UsageError
+from pixvec.naming import cut, shown
 from pixvec.options import takes_options
 from pixvec.output_file import reserved
 from pixvec.recipe.check import check
@@ -23,7 +24,6 @@ from pixvec.recipe.dataset import Dataset, open_file, open_in_memory
 from pixvec.recipe.errors import Problem, RecipeError
 from pixvec.recipe.folders import check_folders
 from pixvec.recipe.grammar import parse
-from pixvec.recipe.naming import cut, shown
 from pixvec.recipe.output import write
 from pixvec.recipe.project import dropped_columns
 from pixvec.recipe.session import RecipeOptions, Session

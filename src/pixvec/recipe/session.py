@@ -22,7 +22,7 @@ _LOGGER = logging.getLogger("pixvec")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeOptions(Settings):
+class RecipeOptions(Settings, group="runs"):
     """How a recipe is run. What decides vectors holds for steps that don't say it themselves."""
 
     restart: bool = option(False, "replace an output that exists, once the new one is whole")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from pixvec.naming import shown
 from pixvec.recipe.errors import Problem, RecipeError
-from pixvec.recipe.naming import shown
 from pixvec.recipe.values import PLAIN_NAME, Place
 
 # A byte order mark is space too: editors write it where nobody sees it.

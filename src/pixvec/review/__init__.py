@@ -29,7 +29,7 @@ SHORT_SIDES: Final = (64, 128, 256, 512, 1_024, 2_048)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewOptions(ReadOptions):
+class ReviewOptions(ReadOptions, group="table"):
     """Which columns of a table are looked at.
 
     Raises

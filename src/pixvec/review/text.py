@@ -24,6 +24,8 @@ def _lines(review: Review) -> Iterator[str]:
     )
     for failure in review.failures:
         yield from _failure(failure, review)
+    if review.failures:
+        yield "\nrows are counted from 0"
     if review.n_retryable:
         yield f"\n{count(review.n_retryable, 'row')} may succeed at a later time: pixvec embed … --retry-failed"
     yield from _hosts(review)

@@ -90,7 +90,8 @@ def embed_parts(job: Job, work: Path, folder: Path, *, whole_rows: bool) -> list
             parts.decide(number, row)
     done = sorted(parts.done, key=attrgetter("start", "stop"))
     if finished and (not done or done[-1].stop < finished[-1].stop):
-        raise UsageError(_changed(job, f"is shorter than when row {finished[-1].stop - 1:,} was embedded"))
+        last = f"row {finished[-1].stop - 1:,} (counted from 0)"
+        raise UsageError(_changed(job, f"is shorter than when {last} was embedded"))
     return done
 
 
@@ -106,10 +107,14 @@ def input_change(part: Part, tables: Iterable[pa.Table]) -> str | None:
         digest.add(table)
         n_rows += table.num_rows
     if n_rows < part.n_rows:
-        return f"is shorter than when rows {part.start:,} to {part.stop - 1:,} were embedded"
+        return f"is shorter than when rows {_span(part)} were embedded"
     if digest.hexdigest() != part.input_sha256:
-        return f"has changed since rows {part.start:,} to {part.stop - 1:,} were embedded"
+        return f"has changed since rows {_span(part)} were embedded"
     return None
+
+
+def _span(part: Part) -> str:
+    return f"{part.start:,} to {part.stop - 1:,} (counted from 0)"
 
 
 def _pieces(chunks: Iterable[Chunk], plan: Plan) -> Iterator[Piece]:
@@ -178,7 +183,7 @@ class _Parts:
             raise
         except Exception as bug:
             for _, piece, index in islice(self._places.values(), 1):
-                bug.add_note(f"pixvec: it is row {piece.row + index} of {self._job.input}, counted from 0")
+                bug.add_note(f"pixvec: it is row {piece.row + index} (counted from 0) of {self._job.input}")
             raise
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ _COUNT_OR_SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableOptions(ResultOptions, Settings):
+class TableOptions(ResultOptions, Settings, group="table"):
     """How a table is embedded: where its URLs or texts are, and what the new columns are."""
 
     column: str | None = option(None, "the column of URLs; found by its cells when not given")
@@ -44,12 +44,12 @@ class TableOptions(ResultOptions, Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileOptions(TableOptions, ReadOptions):
+class FileOptions(TableOptions, ReadOptions, group="runs"):
     """How a table file is embedded."""
 
-    limit: int | None = option(None, "embed only this many rows, the first ones", minimum=0)
+    limit: int | None = option(None, "embed only this many rows, the first ones", minimum=0, group="limits")
     max_failed: str | int | None = option(
-        None, "how many rows may fail before the run counts as failed (exit status 3): 100, or 5%"
+        None, "how many rows may fail before the run counts as failed (exit status 3): 100, or 5%", group="limits"
     )
     part_rows: int | None = option(
         None, "rows in a part, which is what a stopped run keeps; 512, or 4096 when a folder is written", minimum=1

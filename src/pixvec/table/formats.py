@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pixvec.errors import UsageError
+from pixvec.naming import meant
 from pixvec.table.arrow import ArrowReader, ArrowWriter
 from pixvec.table.chunk import TableReader, TableWriter
 from pixvec.table.csv import CsvWriter, read_csv_files
@@ -75,6 +76,7 @@ def format_of(file: TableFile) -> Format:
         packed = " or ".join(PACKINGS)
         raise UsageError(
             f"{file.path} has no ending that says what it is: {others}, or {texts}, which {packed} may follow"
+            f"{meant(file.ending, FORMATS)}"
         )
     if file.packing and not FORMATS[file.ending].is_text:
         raise UsageError(f"{file.path}: {file.ending} is packed within; only text is packed once more")

@@ -16,7 +16,7 @@ _SPELLINGS: Final = {"\\t": "\t", "tab": "\t"}  # what can be typed in a shell
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadOptions(Options):
+class ReadOptions(Options, group="table"):
     """How tables of text are read."""
 
     delimiter: str | None = option(None, "what stands between the cells of CSV: ';', '|', tab …; found when not given")

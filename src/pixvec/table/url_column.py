@@ -9,6 +9,7 @@ from typing import Final
 import pyarrow as pa
 
 from pixvec.errors import UsageError
+from pixvec.naming import unknown
 from pixvec.table.cell_text import is_text
 from pixvec.table.chunk import TableReader
 from pixvec.table.pictures import COLUMN, PictureFolder
@@ -60,10 +61,7 @@ def _type_of(table: TableReader, name: str) -> pa.DataType:
     """Give the type of the one column that is called so."""
     n_found = table.schema.names.count(name)
     if n_found == 0:
-        names = _listed(table.schema.names)
-        raise UsageError(
-            f"there is no column {name!r}; {f'the columns are: {names}' if names else 'the table has none'}"
-        )
+        raise UsageError(unknown("column", name, table.schema.names))
     if n_found > 1:
         raise UsageError(f"{n_found} columns are called {name!r}: rename all but the one that is meant")
     return table.schema.field(name).type

@@ -33,6 +33,12 @@ def instead(name: str, known: Collection[str]) -> str:
     return f"; expected one of {names}{more}" if names else "; there are none"
 
 
-def unknown_step(name: str, steps: Collection[str]) -> str:
-    """Say that there is no such step."""
-    return f"there is no step {shown(name)}{instead(name, steps)}"
+def unknown(kind: str, name: str, known: Collection[str]) -> str:
+    """Say that there is no step, column … of that name."""
+    return f"there is no {kind} {shown(name)}{instead(name, known)}"
+
+
+def meant(name: str, known: Collection[str]) -> str:
+    """Give the hint about the known name that a rejected one is nearly; an empty one where none is near."""
+    hint = instead(name, known)
+    return hint if hint.endswith("?") else ""
