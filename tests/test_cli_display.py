@@ -38,7 +38,7 @@ def table(tmp_path: Path) -> Path:
 def on_terminal(*arguments: str, columns: int = 80, environment: Mapping[str, str] | None = None) -> tuple[str, str]:
     """Give a command whose stdout and stderr are terminals."""
     ours, theirs = zip(pty.openpty(), pty.openpty(), strict=True)
-    given = os.environ | {"COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": ""} | (environment or {})
+    given = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "", **(environment or {})}
     command = [sys.executable, "-m", "pixvec", *arguments]
     with Popen(command, stdin=PIPE, stdout=theirs[0], stderr=theirs[1], env=given) as process:
         process.wait(timeout=60)

@@ -69,7 +69,7 @@ def write_ones(path: Path) -> None:
 def test_what_was_found_is_a_table_of_one_line_for_each_row(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["search", str(table), "a fir", "-k", "50"]) == 0
     header, *lines = capsys.readouterr().out.splitlines()
-    assert header.split() == ["rank", "row", "similarity", "title", "image_url"]
+    assert header.split() == ["rank", "row", "(from", "0)", "similarity", "title", "image_url"]
     assert [line.split()[0] for line in lines] == [str(rank) for rank in range(1, N + 2)]
 
 
@@ -202,7 +202,7 @@ def test_vectors_of_unknown_origin_are_one_line(tmp_path: Path, capsys: pytest.C
         (["dedupe", "{t}", "--html", "{t}", "--restart"], "is the input: write to another file"),
         (["dedupe", "{t}", "-o", "o.csv", "--html", "o.csv"], "o.csv and o.csv are one file"),
         (["link", "{t}", "-o", "{t}", "--restart"], "is the input: write to another file"),
-        (["link", "{t}", "-o", "o.csv", "--attribute", "title"], "attribute is for graphs"),
+        (["link", "{t}", "-o", "o.csv", "--attribute", "title"], "--attribute is for graphs"),
         (["link", "{t}", "-o", "o.gexf", "--n-nearest", "0"], "--n-nearest 0"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),

@@ -228,7 +228,7 @@ def test_isolation_on_demand_is_an_error_where_no_worker_starts(
     executable: str, program: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", executable)
-    with crop_maker(program=program) as crops, pytest.raises(UsageError, match=r"^isolate='always', and no decode"):
+    with crop_maker(program=program) as crops, pytest.raises(UsageError, match=r"^`isolate='always'`, and no decode"):
         crops.start()
 
 

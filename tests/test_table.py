@@ -75,12 +75,12 @@ def test_a_given_name_needs_no_urls_in_it() -> None:
 @pytest.mark.parametrize(
     ("columns", "name", "message"),
     [
-        ({"page": [URL], "site": [URL]}, None, "several columns hold URLs: 'page', 'site'; choose one with -c"),
+        ({"page": [URL], "site": [URL]}, None, "several columns hold URLs: 'page', 'site'; choose one with `column`"),
         ({"img": [URL], "src": [URL]}, None, "several columns hold URLs: 'img', 'src'"),
-        ({"id": [1], "name": ["x"]}, None, "none of the columns 'id', 'name' holds URLs; name one with -c"),
+        ({"id": [1], "name": ["x"]}, None, "none of the columns 'id', 'name' holds URLs; name one with `column`"),
         ({"url": [URL] * 3 + ["no"]}, None, "none of the columns"),
         ({}, None, "the table has no columns"),
-        ({}, "url", "there is no column 'url'; the table has none"),
+        ({}, "url", "there is no column 'url'; there are none"),
         ({"id": [1], "url": [URL]}, "Url", "there is no column 'Url'; did you mean 'url'?"),
     ],
     ids=["several", "several usual names", "none", "under 80 %", "no columns", "no such column of none", "given name"],

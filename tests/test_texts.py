@@ -124,7 +124,7 @@ def test_the_first_row_without_a_vector_is_raised_if_asked(checkpoint: str) -> N
     [
         ("a cat", {}, "texts must be a column, not one str"),
         ([], {"allow_private": True}, "there is no option 'allow_private'"),
-        ([], {"errors": "ignore"}, "errors='ignore': expected one of"),
+        ([], {"errors": "ignore"}, "`errors='ignore'`: expected one of"),
     ],
     ids=["one text", "an option of images", "a wrong value"],
 )
@@ -237,9 +237,9 @@ def test_a_frame_gets_vectors_and_reasons_and_no_pictures(checkpoint: str, wante
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"texts": "n"}, "column 'n' holds no text, but int64: name another with --texts (texts=)"),
+        ({"texts": "n"}, "column 'n' holds no text, but int64: name another with `texts`"),
         ({"texts": "none"}, "there is no column 'none'; expected one of 'n', 't'"),
-        ({"texts": "t", "column": "t"}, "column and texts exclude each other"),
+        ({"texts": "t", "column": "t"}, "`column` and `texts` exclude each other"),
     ],
     ids=["numbers", "no column", "both"],
 )

@@ -160,7 +160,7 @@ def test_numpy_has_its_threads_back_afterwards() -> None:
 
 
 def test_more_links_than_a_column_holds_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"50000 vectors would be 2500000000 links, .*: take n_nearest=42949$"):
+    with pytest.raises(UsageError, match=r"50000 vectors would be 2500000000 links, .*: take `n_nearest=42949`$"):
         link_vectors(np.ones((50_000, 1), np.float32), LinkOptions(n_nearest=10**30))
 
 

@@ -143,7 +143,7 @@ def test_there_must_be_something_to_retry(run: Run) -> None:
     [
         ({"retry_codes": "http_404,tiemout"}, "there is no code 'tiemout'"),
         ({"retry_codes": ""}, "there is no code ''"),
-        ({"retry_failed": True, "restart": True}, "exclude each other"),
+        ({"retry_failed": True, "restart": True}, "choose one"),
     ],
 )
 def test_wrong_use_is_named(options: dict[str, object], message: str, run: Run) -> None:

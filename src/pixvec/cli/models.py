@@ -54,10 +54,12 @@ def _is_here(name: str) -> bool:
 
 @models.command(cls=Command)
 @click.argument("name")
+@click.pass_context
 @with_json
 @click.option("--parity", is_flag=True, help="compare its vectors with those of transformers; needs torch")
-def check(name: str, parity: bool, as_json: bool) -> None:
+def check(context: click.Context, name: str, parity: bool, as_json: bool) -> None:
     """Load the model NAME, a repository's id or a folder, and tell what it is."""
+    as_json = as_json or bool(context.parent and context.parent.params.get("as_json"))
     options = ModelOptions(model=name)
     started = time.monotonic()
     checkpoint = load(name)
