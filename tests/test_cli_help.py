@@ -66,13 +66,16 @@ def test_what_concerns_all_commands_imports_none(arguments: list[str], environme
     assert "imported []" in shell(sys.executable, "-c", program, **environment).stdout
 
 
-def test_no_line_of_the_commands_is_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("group", "commands"), [([], COMMANDS), (["models"], ["check"])], ids=["all", "models"])
+def test_no_line_of_the_commands_is_cut(
+    group: list[str], commands: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    shown = printed(capsys, "--help")
+    shown = printed(capsys, *group, "--help")
     assert "…" not in shown
     assert "..." not in shown.partition("Commands:")[2]
     listed = dict(re.findall(r"^  (\w+) +(\S.*)$", shown.partition("Commands:")[2], re.MULTILINE))
-    assert list(listed) == COMMANDS
+    assert list(listed) == commands
     assert max(map(len, listed.values())) < 60
 
 

@@ -52,11 +52,11 @@ def _is_here(name: str) -> bool:
     return name == "demo" or is_cached(name)
 
 
-@models.command(cls=Command)
+@models.command(cls=Command, short_help="load a model and tell what it is")
 @click.argument("name")
-@click.pass_context
 @with_json
 @click.option("--parity", is_flag=True, help="compare its vectors with those of transformers; needs torch")
+@click.pass_context
 def check(context: click.Context, name: str, parity: bool, as_json: bool) -> None:
     """Load the model NAME, a repository's id or a folder, and tell what it is."""
     as_json = as_json or bool(context.parent and context.parent.params.get("as_json"))
