@@ -257,7 +257,7 @@ def test_an_empty_column_gives_an_empty_column(images: Any, options: dict[str, A
     [
         (lambda: pixvec.embed_images("http://a.example/a.png"), "put it in a list"),
         (lambda: pixvec.embed_images(pd.DataFrame({"a": []})), "embed_table"),
-        (lambda: pixvec.embed_images([], normalise=True), "did you mean normalize"),  # type: ignore[call-overload]
+        (lambda: pixvec.embed_images([], normalise=True), "did you mean 'normalize'"),  # type: ignore[call-overload]
         (lambda: pixvec.embed_images([], precision="fp16"), "expected one of auto, bf16"),  # type: ignore[call-overload]
         (lambda: pixvec.embed_images([], batch_size=0), "expected at least 1"),
         (lambda: pixvec.embed_images([], model="./no-such-folder"), "no-such-folder"),

@@ -241,7 +241,7 @@ def test_nobody_on_stderr_is_no_reason_to_stop(
     [
         ('"$@" > /dev/full', 1, "pixvec: stdout cannot be written to: No space left on device\n"),
         ('"$@" >&-', 1, "pixvec: stdout cannot be written to: it is closed\n"),
-        ('"$@" | head -1 > /dev/null; exit ${PIPESTATUS[0]}', 141, ""),
+        ('"$@" | true; exit ${PIPESTATUS[0]}', 141, ""),
     ],
     ids=["full", "closed", "no reader"],
 )
