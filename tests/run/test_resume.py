@@ -170,7 +170,7 @@ def test_a_changed_input_is_named_before_any_work(run: Run) -> None:
     lines = csv_lines(run.site)
     run.write([*lines[:10], lines[10].replace("/9.png", "/45.png"), *lines[11:]])
     n_requests = len(run.site.requests)
-    assert "in.csv has changed since rows 8 to 15 were embedded" in refusal(lambda: run("out.csv"))
+    assert "in.csv has changed since rows 8 to 15 (counted from 0) were embedded" in refusal(lambda: run("out.csv"))
     assert len(run.site.requests) == n_requests
 
 
