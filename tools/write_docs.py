@@ -21,7 +21,7 @@ from pixvec.api import ColumnOptions, Embedder, FrameOptions, TextOptions
 from pixvec.cli import cli
 from pixvec.cli.embed import embed
 from pixvec.cli.messages import in_flags
-from pixvec.codes import CODES, Code
+from pixvec.codes import CODES, STATUSES, Code, is_retryable
 from pixvec.duplicates import DuplicateOptions
 from pixvec.link import LinkOptions
 from pixvec.recipe import STEPS, describe
@@ -55,9 +55,19 @@ def _stage(stage: str, codes: list[Code]) -> str:
 def _failure(code: Code) -> str:
     retry = "A later try may succeed" if code.retryable else "A later try will not help"
     if code.name == "http_NNN":
-        retry = "A later try may succeed after 408, 425, 429 and 5xx"
+        return f"### `{code.name}`\n\n{code.meaning} {code.advice}\n\n{_statuses()}"
     text = in_flags(f"{code.meaning} {code.advice}", embed, quote="`")
     return f"### `{code.name}`\n\n{text} *{retry}.*"
+
+
+def _statuses() -> str:
+    """Say which statuses mean more."""
+    lines = ["| status | meaning | what to do | a later try |", "|---|---|---|---|"]
+    for statuses, meaning, advice in STATUSES:
+        retry = "may succeed" if is_retryable(f"http_{statuses[0].replace('x', '0')}") else "will not help"
+        shown = in_flags(advice, embed, quote="`")
+        lines.append(f"| {', '.join(statuses)} | {meaning} | {shown} | {retry} |")
+    return "\n".join(lines)
 
 
 def commands() -> str:

@@ -6,7 +6,7 @@ docs/failures.md and the report's advice are made from this table.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 _STATUS: Final = re.compile(r"http_(\d{3})")
@@ -24,7 +24,7 @@ class Code:
     stage
         Where on its road the row ended: input, address, network, image or pixvec.
     meaning, advice
-        What happened and what to do, a sentence or two each.
+        What happened and what to do, one sentence each.
     retryable
         Whether the row may succeed at a later time, with nothing changed.
     """
@@ -39,80 +39,82 @@ class Code:
 CODES: Final = {
     code.name: code
     for code in (
-        Code("null_input", "input", "The cell is empty.", "Nothing, or find out why the column has gaps."),
+        Code("null_input", "input", "The cell is empty.", "Find out why the column has gaps, if it should have none."),
         Code(
             "not_a_text",
             "input",
-            "Texts are embedded, and the cell holds something else: a number, bytes.",
-            "The detail names its type. Turn it into text, or name another column.",
+            "The cell holds no text, but a number, bytes or something else that the detail names.",
+            "Turn the cell into text, or name another column.",
         ),
         Code(
             "invalid_url",
             "input",
-            "The cell holds no URL that can be requested: no host, an illegal character, a user name, or a path.",
-            "The detail names what is wrong. Local files need `files_under`.",
+            "The cell holds no URL that can be requested, for the reason that the detail names.",
+            "Correct the cell; if it is the path of a file, name the folder that holds it with `files_under`.",
         ),
         Code(
             "scheme_blocked",
             "input",
-            "The cell, or a redirect, names another scheme than http and https, or a bucket that is not let in.",
-            "`allow_bucket=['s3://NAME']` lets one bucket in. Fetch other files by other means, and give their local "
-            "paths with `files_under`.",
+            "The cell, or a redirect, names another scheme than http and https, or a bucket that is not allowed.",
+            "Allow a bucket with `allow_bucket=['s3://NAME']`, or download the file and use `files_under`.",
         ),
         Code(
             "path_blocked",
             "input",
-            "A local path that leads out of the folder of `files_under`, or to something that is no regular file; or "
-            "a key in a bucket with `.` or `..` between slashes.",
+            "The path leads out of the folder of `files_under` or to something that is no regular file, or the key of "
+            "an object has `.` or `..` between slashes.",
             "Move the file into the folder, or name the folder that holds it.",
         ),
         Code(
             "file_not_found",
             "input",
-            "There is no such file in the folder of `files_under`, or no such object in a bucket.",
-            "Check the folder: relative paths begin there. In a bucket, check the key, which is read to the letter.",
+            "There is no such file in the folder of `files_under`, or no such object in the bucket.",
+            "Check that relative paths begin in that folder, and that the key of an object is spelled exactly.",
         ),
         Code(
             "file_error",
             "input",
-            "The system would not read a local file, or a storage's client an object: often for want of credentials.",
-            "Check permissions, the disk or the credentials, then retry.",
+            "The system could not read a local file, or the client of an object store could not read an object.",
+            "Check permissions, the disk and the credentials, then retry.",
             retryable=True,
         ),
         Code(
             "opt_out",
             "input",
-            "The server's `X-Robots-Tag` asks that the picture not be used this way.",
-            "Respect it. `opt_out` says which directives count.",
+            "The server's `X-Robots-Tag` header asks that the image not be used this way.",
+            "Respect it, or say with `opt_out` which directives count.",
         ),
         Code(
             "address_blocked",
             "address",
-            "The URL, or a redirect, leads to an address that must not be dialled: this machine, a private network, a "
-            "metadata service, another protocol's port.",
-            "For servers of your own: `allow_address=['ADDRESS:PORT']` or `allow_private=True`.",
+            "The URL, or a redirect, leads to an address that is not allowed: this machine, a private network, a "
+            "metadata service or a port of another protocol.",
+            "Allow a server of your own with `allow_address=['ADDRESS:PORT']`, or all private networks with "
+            "`allow_private=True`.",
         ),
-        Code("host_not_found", "address", "The host's name does not exist.", "The site is gone; look for a new URL."),
+        Code(
+            "host_not_found", "address", "The host name does not exist.", "Look for a new URL, since the site is gone."
+        ),
         Code(
             "dns_error",
             "address",
-            "The host's name could not be looked up: its name servers fail or do not answer.",
-            "Retry. If all hosts fail, check this machine's network.",
+            "The host name could not be looked up, because its name servers fail or do not answer.",
+            "Retry, and check this machine's network if all hosts fail.",
             retryable=True,
         ),
         Code(
             "connect_error",
             "network",
-            "The server refused the connection or broke it before an answer came.",
-            "Retry. If all hosts fail, a firewall may be in the way: see `proxy`.",
+            "The server refused the connection or broke it before it answered.",
+            "Retry, and if all hosts fail look for a firewall and see `proxy`.",
             retryable=True,
         ),
         Code(
             "tls_error",
             "network",
-            "No secure connection: the certificate is expired, for another host or of an unknown issuer, or the server "
-            "speaks no TLS that is still in use.",
-            "Only the server's owner can repair it. A company's own issuer is found through `SSL_CERT_FILE`.",
+            "No secure connection was possible: the certificate is expired, for another host or of an unknown issuer, "
+            "or the server supports no current version of TLS.",
+            "Ask the server's owner to repair it, or name your company's own issuer in `SSL_CERT_FILE`.",
         ),
         Code(
             "timeout",
@@ -131,69 +133,68 @@ CODES: Final = {
         Code(
             "bad_response",
             "network",
-            "What the server sent is no valid HTTP.",
-            "Retry once; if it stays, the URL leads to something that is no web server.",
+            "The server sent something that is not valid HTTP.",
+            "Retry once; if it stays, the URL leads to something other than a web server.",
             retryable=True,
         ),
         Code(
             "too_many_redirects",
             "network",
-            "The URL leads from redirect to redirect, more than ten.",
-            "Often a log-in page that asks for a cookie: find the picture's own URL.",
+            "The URL leads through more than ten redirects.",
+            "Find the image's own URL, since this is often a login page that asks for a cookie.",
         ),
         Code(
             "too_many_bytes",
             "network",
-            "The body is larger than 32 MiB, packed or unpacked.",
-            "Use a smaller rendition, or raise `max_bytes` in Python.",
+            "The body is larger than 32 MiB, compressed or not.",
+            "Use a smaller version of the image, or raise `max_bytes` in Python.",
         ),
         Code(
             "bad_encoding",
             "network",
-            "The body came compressed, which was not asked for, and could not be unpacked.",
-            "Only the server's owner can repair it.",
+            "The body was compressed, which was not asked for, and could not be decompressed.",
+            "Ask the server's owner to repair it.",
         ),
         Code(
             "http_NNN",
             "network",
-            "The server answered with this status instead of the picture.",
-            "401 and 403: it wants a log-in, a `header` or another `user_agent`, or a signed URL has expired. "
-            "404 and 410: the picture is gone. 408, 425, 429 and 5xx: retry later.",
+            "The server answered with this status instead of the image.",
+            "Open the URL in a browser to see what the server sends.",
         ),
         Code(
             "not_an_image",
             "image",
-            "The bytes are no picture: a web page, an error in JSON, nothing at all.",
-            "Open the URL in a browser: often a page about the picture, or a log-in.",
+            "The bytes are not an image, but a web page, an error in JSON, nothing at all or something else.",
+            "Open the URL in a browser, which often shows a page about the image, or a login.",
         ),
         Code(
             "unsupported_format",
             "image",
-            "A picture or document in a format that is not decoded; the detail names it.",
-            "`formats='+tiff,+heic'` opens two more. Anything else must be converted first.",
+            "The file is an image or a document in a format that is not decoded, which the detail names.",
+            "Open two more formats with `formats='+tiff,+heic'`, or convert the file.",
         ),
         Code(
             "too_many_pixels",
             "image",
-            "The picture has more than 100 megapixels.",
-            "Use a smaller rendition, or raise `max_pixels` in Python.",
+            "The image has more than 100 megapixels.",
+            "Use a smaller version of the image, or raise `max_pixels` in Python.",
         ),
         Code(
             "corrupt_image",
             "image",
-            "The picture is broken or cut off. A half picture is never embedded.",
-            "Fetch it again at its source: what the server has is broken.",
+            "The image is broken or cut off, and half an image is never embedded.",
+            "Get the image from its source again, since the server's copy is broken.",
         ),
         Code(
             "decoder_crash",
             "image",
-            "The picture made its decoder crash, run for too long or take too much memory; it cost this row only.",
-            "Treat the file as hostile. If it is yours, re-encode it.",
+            "The image made its decoder crash, run for too long or take too much memory, which cost this row only.",
+            "Treat the file as hostile; if it is yours, encode it again.",
         ),
         Code(
             "internal_error",
             "pixvec",
-            "A bug of pixvec's, kept as a row because of `keep_going=True`.",
+            "Pixvec has a bug, which became this row's reason because of `keep_going=True`.",
             "Please report it, with the detail and the URL.",
             retryable=True,
         ),
@@ -201,10 +202,29 @@ CODES: Final = {
 }
 """Every code by its name, along the road of a row."""
 
+STATUSES: Final = (
+    (
+        ("401", "403", "407"),
+        "The server refuses access.",
+        "Send what it asks for with `header`, try another `user_agent`, or renew a signed URL that has expired.",
+    ),
+    (("404", "410"), "The server has no image at this URL.", "Look for a new URL, since the image is gone."),
+    (("408",), "The server gave up waiting for the request.", "Retry when the network is less busy."),
+    (("425", "429"), "The server asks for fewer requests.", "Retry later, or with fewer `connections`."),
+    (("451",), "The server may not show the image, for legal reasons.", "Leave the image out."),
+    (("5xx",), "The server failed.", "Retry later, and ask the server's owner if it stays."),
+)
+"""Statuses that mean more than ``http_NNN`` does: what, and what helps."""
+
 
 def code_of(name: str) -> Code | None:
-    """Find the code that a row carries; every status has the one of ``http_NNN``."""
-    return CODES.get("http_NNN" if _STATUS.fullmatch(name) else name)
+    """Find the code that a row carries; a status has the one of ``http_NNN``, with what this status means."""
+    if not (status := _STATUS.fullmatch(name)):
+        return CODES.get(name)
+    same = {status[1], f"{status[1][0]}xx"}
+    meant = ((meaning, advice) for statuses, meaning, advice in STATUSES if same.intersection(statuses))
+    meaning, advice = next(meant, (CODES["http_NNN"].meaning, CODES["http_NNN"].advice))
+    return replace(CODES["http_NNN"], meaning=meaning, advice=advice, retryable=is_retryable(name))
 
 
 def is_retryable(name: str) -> bool:

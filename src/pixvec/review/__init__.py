@@ -81,7 +81,6 @@ class _Kinds:
     formats: Counter[str] = field(default_factory=Counter)
     short_sides: Counter[int] = field(default_factory=Counter)
     """By the place in `SHORT_SIDES`."""
-    n_bytes: int = 0
     n_redirected: int = 0
     n_animated: int = 0
 
@@ -92,18 +91,18 @@ class _Kinds:
         self.formats.update(shortened(name) for name in images["format"] if name)
         sides = [min(size) for size in zip(images["width"], images["height"], strict=True) if None not in size]
         self.short_sides.update(np.searchsorted(SHORT_SIDES, sides, side="right").tolist())
-        self.n_bytes += sum(filter(None, images["n_bytes"]))
         self.n_redirected += sum(url is not None for url in images["final_url"])
         self.n_animated += sum((frames or 1) > 1 for frames in images["frames"])
 
 
 def _pictures(table: ReviewedTable, sightings: Sightings, kinds: _Kinds) -> Pictures:
     shared = sightings.shared() if table.column else []
+    n_files, n_bytes = sightings.files()
     return Pictures(
         formats=tuple(Count(name, n) for name, n in ranked(kinds.formats)),
         short_sides=tuple(Count(name, kinds.short_sides[place]) for place, name in enumerate(_ranges(SHORT_SIDES))),
-        n_files=sightings.n_files(),
-        n_bytes=kinds.n_bytes,
+        n_files=n_files,
+        n_bytes=n_bytes,
         n_redirected=kinds.n_redirected,
         n_animated=kinds.n_animated,
         shared=_shown_shared(table, shared[:N_LISTED_PICTURES]),

@@ -104,8 +104,8 @@ class Pictures:
         Rows of each, the most frequent first.
     short_sides
         Rows by the shorter side in pixels, the smallest first.
-    n_files
-        How many different files.
+    n_files, n_bytes
+        How many different files, and their bytes: those of a file that comes again count once.
     n_redirected, n_animated
         Rows whose picture came from another URL than the cell's; rows whose file has several frames.
     shared

@@ -1,4 +1,4 @@
-"""Which cells and which files come again: 24 bytes of memory for each row, however long a URL is."""
+"""Which cells and which files come again: 40 bytes of memory for each row, however long a URL is."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pixvec.review.reading import Rows
 
 MIN_SHARED_URLS: Final = 5
 """A file that this many different cells lead to is shown: a mirror or two are nothing unusual."""
+
+_MAX_BYTES: Final = 1 << 50
 
 Hashes: TypeAlias = NDArray[np.int64]
 Numbers: TypeAlias = NDArray[np.int64]
@@ -36,6 +38,7 @@ class Sightings:
     _files: list[Hashes] = field(default_factory=lambda: [_EMPTY])
     _cells_of_files: list[Hashes] = field(default_factory=lambda: [_EMPTY])
     _rows_of_files: list[Numbers] = field(default_factory=lambda: [_EMPTY])
+    _bytes_of_files: list[Numbers] = field(default_factory=lambda: [_EMPTY])
 
     def add(self, rows: Rows) -> None:
         """See some rows."""
@@ -47,15 +50,18 @@ class Sightings:
             self._files.append(np.fromiter(map(hash, files), np.int64, len(files))[has_file])
             self._cells_of_files.append(cells[has_file])
             self._rows_of_files.append(rows.start + np.flatnonzero(has_file))
+            n_bytes = np.array([_counted(n) for n in rows.images["n_bytes"]], np.int64)
+            self._bytes_of_files.append(n_bytes[has_file])
 
     def cells(self) -> tuple[int, int]:
         """Count the cells, and how many of them are different."""
         cells = np.concatenate(self._cells)
         return len(cells), len(np.unique(cells))
 
-    def n_files(self) -> int:
-        """Count the different files."""
-        return len(np.unique(np.concatenate(self._files)))
+    def files(self) -> tuple[int, int]:
+        """Count the different files, and their bytes."""
+        _, firsts = np.unique(np.concatenate(self._files), return_index=True)
+        return len(firsts), sum(np.concatenate(self._bytes_of_files)[firsts].tolist())
 
     def shared(self) -> list[Sharing]:
         """List the files that many different cells lead to, those with the most rows first."""
@@ -73,6 +79,11 @@ class Sightings:
             if n >= MIN_SHARED_URLS
         ]
         return sorted(found, key=lambda sharing: (-len(sharing.rows), int(sharing.rows[0])))
+
+
+def _counted(n_bytes: int | None) -> int:
+    """Give a size that a table tells, or none for one that no file has."""
+    return n_bytes if n_bytes is not None and 0 <= n_bytes < _MAX_BYTES else 0
 
 
 def _differs(hashes: Hashes) -> NDArray[np.bool_]:

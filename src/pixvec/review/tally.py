@@ -113,6 +113,7 @@ def ranked(counts: Counter[str] | dict[str, int]) -> list[tuple[str, int]]:
 
 def shown(cell: Any) -> str:
     """Name a cell without what may be secret in a URL: a query or a user's name; a report is passed around."""
+    cell = (cell.get("path") or cell.get("bytes")) if isinstance(cell, dict) else cell
     if not isinstance(cell, str):
         return "" if cell is None else f"{len(cell):,} bytes" if isinstance(cell, bytes) else type(cell).__name__
     path, mark, _ = cell.partition("?")

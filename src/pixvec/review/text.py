@@ -42,7 +42,7 @@ def _lines(review: Review) -> Iterator[str]:
 
 
 def _failure(failure: Failure, review: Review) -> Iterator[str]:
-    yield f"\n{failure.code}: {count(failure.n, 'row')} ({share(failure.n, review.n_rows)})"
+    yield f"\n{failure.code}: {count(failure.n, 'row')} ({share(failure.n, review.n_failed)} of those without a vector)"
     if failure.meaning:
         yield f"  {failure.meaning} {failure.advice}"
     if failure.hosts:
@@ -62,7 +62,7 @@ def _hosts(review: Review) -> Iterator[str]:
 def _pictures(pictures: Pictures) -> Iterator[str]:
     formats = ", ".join(f"{format_.name} {format_.n:,}" for format_ in pictures.formats)
     if formats:
-        yield f"\npictures: {pictures.n_files:,} different, {size(pictures.n_bytes)}; {formats}"
+        yield f"\nimages: {pictures.n_files:,} different, {size(pictures.n_bytes)}; {formats}"
     if pictures.n_shared:
         yield f"\none picture behind many URLs, perhaps what a site shows for one that is gone: {pictures.n_shared:,}"
     for shared in pictures.shared[:_N_SHARED]:
