@@ -92,6 +92,47 @@ def test_json_is_a_list_of_rows_without_their_vectors(table: Path, capsys: pytes
     assert len(bytes.fromhex(first["embedding_image"]["sha256"])) == 32
 
 
+@pytest.mark.parametrize("flags", [["--unique"], ["--format", "html"]], ids=" ".join)
+def test_each_image_is_shown_once(flags: list[str], table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["search", str(table), "a fir", "-k", "50", "--show", "image_url", *flags]) == 0
+    shown = capsys.readouterr().out
+    assert ("/1.jpg" in shown, "/again.jpg" in shown) == (True, False)
+    assert shown.count("2 copies") == (1 if "html" in flags else 0)
+
+
+def test_the_copies_of_each_image_are_counted(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["search", str(table), "a fir", "-k", "50", "--unique", "--format", "json"]) == 0
+    assert {hit["row"]: hit["copies"] for hit in json.loads(capsys.readouterr().out)} == {
+        row: 2 if row == 1 else 1 for row in range(N)
+    }
+
+
+def test_a_column_called_copies_is_a_column(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    renamed = pq.read_table(table).rename_columns({"title": "copies"})
+    pq.write_table(renamed, tmp_path / "t.parquet")
+    command = ["search", str(tmp_path / "t.parquet"), "a fir", "-k", "50", "--show", "copies", "--show", "image_url"]
+    for flags in (["--no-unique", "-o", str(tmp_path / "o.html")], []):
+        assert execute([*command, *flags]) == 0
+    assert capsys.readouterr().out.split()[:5] == ["rank", "row", "similarity", "copies", "image_url"]
+
+
+def test_copies_may_be_on_a_page(table: Path, tmp_path: Path) -> None:
+    assert execute(["search", str(table), "a fir", "-k", "50", "-o", str(tmp_path / "o.html"), "--no-unique"]) == 0
+    assert "9 rows, nearest first" in (tmp_path / "o.html").read_text(encoding="utf-8")
+
+
+def test_a_page_says_table_model_rank_and_score(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(["search", str(table), "a fir", "-o", str(tmp_path / "o.html")]) == 0
+    assert execute(["search", str(table), "a fir", "--unique", "--format", "json"]) == 0
+    first, *_ = json.loads(capsys.readouterr().out)
+    page = (tmp_path / "o.html").read_text(encoding="utf-8")
+    assert "<dt>Table</dt><dd>t.parquet</dd>" in page
+    assert "<dt>Model</dt><dd>demo</dd>" in page
+    assert f"rank 1 · score {first['similarity']:.4f}\nrow {first['row']}" in page
+
+
 def test_an_image_of_the_net_is_fetched_under_the_guard(
     table: Path, pictures: ImageServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,7 +148,7 @@ def test_a_page_holds_the_pictures_and_runs_nothing(table: Path, pictures: Image
     command = ["search", str(table), "<b>a fir</b>", "-k", "9", "-o", str(page), "--allow-address", pictures.address]
     assert execute(command) == 0
     found = Page(page)
-    assert len(found.sources) == N + 1
+    assert len(found.sources) == N  # and the one that is there twice, once
     assert all(source.startswith("data:image/jpeg;base64,") for source in found.sources)
     assert "script" not in found.tags
     assert "b" not in found.tags
@@ -118,8 +159,8 @@ def test_a_page_under_the_guard_has_no_pictures_of_private_networks_and_says_why
 ) -> None:
     assert execute(["search", str(table), "a fir", "-k", "9", "-o", str(tmp_path / "found.html")]) == 0
     assert Page(tmp_path / "found.html").sources == []
-    assert (tmp_path / "found.html").read_text(encoding="utf-8").count(">address_blocked<") == 9
-    assert "9 of 9 pictures are not on the page: address_blocked 9" in capsys.readouterr().err
+    assert (tmp_path / "found.html").read_text(encoding="utf-8").count(">address_blocked<") == N
+    assert "8 of 8 images are not on the page: address_blocked 8" in capsys.readouterr().err
 
 
 def test_the_columns_to_show_are_those_of_json_and_the_captions_of_a_page(
@@ -153,20 +194,21 @@ def test_duplicates_are_written_and_shown(
     output, page = tmp_path / "o.parquet", tmp_path / "o.html"
     command = ["dedupe", str(table), "-o", str(output), "--html", str(page), "--allow-address", pictures.address]
     assert execute(command) == 0
-    assert "2 show the picture of another (groups: 1)" in capsys.readouterr().err
+    assert "2 duplicates in 1 group" in capsys.readouterr().err
     written = pq.read_table(output)
     assert written.drop_columns(["duplicate_group", "duplicate_best"]) == pq.read_table(table)
     assert [row for row, group in enumerate(written["duplicate_group"].to_pylist()) if group is not None] == [1, 8]
-    assert len(Page(page).sources) == 2
+    assert len(Page(page).sources) == 1  # exact copies are shown once
+    text = page.read_text(encoding="utf-8")
+    assert "2 rows, 1 variant" in text
+    assert "best\nrow 1 and 1 more with the same file\n96 x 96, " in text
 
 
 def test_duplicates_without_an_output_are_only_told(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert execute(["dedupe", str(table), "--threshold", "1"]) == 0
-    assert capsys.readouterr().err == (
-        "10 rows: 2 show the picture of another (groups: 1); 9 are left with the best of each\n"
-    )
+    assert capsys.readouterr().err == ("10 rows: 2 duplicates in 1 group; 8 different images and 1 without a vector\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -241,4 +283,4 @@ def test_tables_of_vectors_alone_are_shown_by_their_row_numbers(
         == 0
     )
     assert execute(["dedupe", str(tmp_path / "t.parquet"), "--html", str(tmp_path / "d.html")]) == 0
-    assert (tmp_path / "d.html").read_text(encoding="utf-8").count("row 1") == 1
+    assert (tmp_path / "d.html").read_text(encoding="utf-8").count("row 0 and 1 more with the same vector") == 1

@@ -94,4 +94,33 @@ def test_thumbnails_are_fetched_under_the_guard(server: ImageServer) -> None:
 def test_a_marked_tile_stands_out_and_an_empty_frame_says_why() -> None:
     page = Elements(render_gallery("t", [Shelf("s", [Tile("c", is_marked=True, missing="http_404"), Tile("d")])]))
     assert [attributes.get("class") for tag, attributes in page.tags if tag == "li"] == ["marked", None]
-    assert page.text.count("http_404") == page.text.count("no picture") == 1
+    assert page.text.count("http_404") == page.text.count("no image") == 1
+
+
+def test_a_click_enlarges_an_image_and_another_leads_back() -> None:
+    image = make_thumbnail(draw())
+    page = Elements(render_gallery("t", [Shelf("s", [Tile("a", thumbnail=image), Tile("b", thumbnail=image)])]))
+    items = [attributes["id"] for tag, attributes in page.tags if tag == "li"]
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert links == [f"#{items[0]}", "#closed", f"#{items[1]}", f"#{items[1]}", f"#{items[0]}", "#closed"]
+
+
+def test_every_image_has_a_text_in_its_place() -> None:
+    image = make_thumbnail(draw())
+    page = Elements(render_gallery("t", [Shelf("s", [Tile("a cat", thumbnail=image), Tile("", thumbnail=image)])]))
+    assert [attributes["alt"] for tag, attributes in page.tags if tag == "img"] == ["a cat", "image without a name"]
+
+
+def test_many_shelves_are_pages_of_which_one_is_open() -> None:
+    shelves = [Shelf(f"shelf {number}", [Tile("c")]) for number in range(5)]
+    page = Elements(render_gallery("t", shelves, shelves_per_page=2))
+    pages = [attributes for tag, attributes in page.tags if tag == "details"]
+    assert pages == [{"name": "pages", "open": None}, {"name": "pages"}, {"name": "pages"}]
+    assert all(words in page.text for words in ("Groups 1 to 2", "Groups 3 to 4", "Groups 5 to 5"))
+    assert "details" not in {tag for tag, _ in Elements(render_gallery("t", shelves, shelves_per_page=5)).tags}
+
+
+def test_facts_are_names_and_what_they_stand_for() -> None:
+    page = Elements(render_gallery("t", [], facts={"Model": "<b>demo</b>"}))
+    assert "<b>demo</b>" in page.text
+    assert [tag for tag, _ in page.tags if tag in {"main", "h1", "dl", "b"}] == ["h1", "dl", "main"]

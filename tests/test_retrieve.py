@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import pixvec
 from pixvec.errors import PixvecWarning, UsageError
-from pixvec.retrieve import nearest_rows
+from pixvec.nearest import nearest_rows
 from pixvec.testing.images import encode
 from pixvec.testing.world import describe, draw_scene, imagine
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from pixvec.table import TableReader, open_frame
 from pixvec.table.cell_text import is_text
 from pixvec.values import Vectors
 from pixvec.vector_table import CHUNK_ROWS, find_vector_column, open_rows, read_vector_column
+from pixvec.words import count
 
 GROUP: Final = "duplicate_group"
 BEST: Final = "duplicate_best"
@@ -34,6 +35,7 @@ _MORE: Final = 4
 """How many times as many neighbours are looked at each time that there may be more."""
 
 Numbers: TypeAlias = NDArray[np.int64]
+Mask: TypeAlias = NDArray[np.bool_]
 Edges: TypeAlias = tuple[Numbers, Numbers]
 
 
@@ -50,6 +52,10 @@ class DuplicateOptions(Options):
     threshold: float = option(
         0.97, "rows whose vectors have at least this cosine show the same picture", minimum=-1, maximum=1
     )
+    keep: Literal["all", "best"] = option(
+        "all", "rows of the output: all, or best, which drops the rows whose duplicate_best is false"
+    )
+    drop_failed: bool = option(False, "drop the rows without a vector from the output")
     vectors: str | None = option(None, "the column of vectors; found by its cells when not given")
     replace_column: bool = option(False, "drop columns of these names that the table already has, instead of stopping")
 
@@ -63,13 +69,23 @@ class Duplicates:
     group
         The lowest row number of each row's group, (N,); -1 where a row is alone, or has no vector or a zero one.
     is_best
-        (N,): False where another row of the group is better, so that the True ones show each picture once.
+        (N,): False where another row of the group is better.
+    has_vector
+        (N,): False where a row has none.
+    same_file, same_vector
+        The first row with the same file, (N,), and with the same vector; a row itself where its own is not known.
+    similarity
+        The cosine of each row to the best of its group, (N,); NaN outside of groups.
     recall
         The share of strong links that was found, measured on a sample; None where all were.
     """
 
     group: Numbers
-    is_best: NDArray[np.bool_]
+    is_best: Mask
+    has_vector: Mask
+    same_file: Numbers
+    same_vector: Numbers
+    similarity: NDArray[np.float32]
     recall: float | None = None
 
     def columns(self) -> pa.Table:
@@ -87,17 +103,29 @@ class Duplicates:
     def as_json(self) -> dict[str, Any]:
         """Give the counts, and the rows of each group, numbered from 0, in JSON's types."""
         groups = [group.tolist() for group in self.groups()]
-        n_grouped, n_left = int((self.group >= 0).sum()), int(self.is_best.sum())
-        counts = {"n_rows": len(self.group), "n_grouped": n_grouped, "n_groups": len(groups), "n_left": n_left}
-        return {**counts, "recall": self.recall, "groups": groups}
+        return {
+            "n_rows": len(self.group),
+            "n_failed": int((~self.has_vector).sum()),
+            "n_grouped": int((self.group >= 0).sum()),
+            "n_groups": len(groups),
+            "n_images": int((self.is_best & self.has_vector).sum()),
+            "recall": self.recall,
+            "groups": groups,
+        }
+
+    def kept(self, options: DuplicateOptions) -> Mask:
+        """Tell which rows the output has, (N,)."""
+        kept = self.is_best if options.keep == "best" else np.ones(len(self.group), bool)
+        return kept & self.has_vector if options.drop_failed else kept
 
     def __str__(self) -> str:
         n_rows, n_grouped = len(self.group), int((self.group >= 0).sum())
         found = "" if self.recall is None else f"; {self.recall:.1%} of the links were found, measured on a sample"
-        n_left = int(self.is_best.sum())
+        n_groups, n_failed = len(np.unique(self.group[self.group >= 0])), n_rows - int(self.has_vector.sum())
+        failed = f" and {n_failed:,} without a vector" if n_failed else ""
         return (
-            f"{n_rows:,} rows: {n_grouped:,} show the picture of another (groups: {len(self.groups()):,}); "
-            f"{n_left:,} are left with the best of each{found}"
+            f"{count(n_rows, 'row')}: {count(n_grouped, 'duplicate')} in {count(n_groups, 'group')}; "
+            f"{count(int((self.is_best & self.has_vector).sum()), 'different image')}{failed}{found}"
         )
 
 
@@ -110,13 +138,14 @@ def dedupe(table: object, options: DuplicateOptions) -> Any:
     table
         A pandas or polars DataFrame, a pyarrow Table, a Dataset, or the path of a table file, with a column of vectors.
     **options
-        The fields of `DuplicateOptions`: ``threshold``, ``vectors``, ``replace_column``.
+        The fields of `DuplicateOptions`: ``threshold``, ``keep``, ``drop_failed``, ``vectors``, ``replace_column``.
 
     Returns
     -------
     the kind of table that came
         The table with the columns ``duplicate_group``, the lowest row number of the row's group, null where it is
         alone, and ``duplicate_best``, false where another row of the group is better. Of a file, a pyarrow Table.
+        With ``keep="best"`` the rows where it is false are left out; row numbers are those of the table that came.
 
     Raises
     ------
@@ -127,9 +156,12 @@ def dedupe(table: object, options: DuplicateOptions) -> Any:
     found = find_duplicates(reader, options)
     if path is not None:
         table = pa.concat_tables([reader.schema.empty_table(), *(chunk.table for chunk in reader.chunks(CHUNK_ROWS))])
+    kept = np.flatnonzero(found.kept(options))
     frame = open_frame(table)
     dropped = check_new_columns(frame.schema.names, (GROUP, BEST), replace=options.replace_column)
-    return frame.with_results(found.columns(), dropped=dropped)
+    if len(kept) == len(found.group):
+        return frame.with_results(found.columns(), dropped=dropped)
+    return open_frame(frame.take(kept)).with_results(found.columns().take(kept), dropped=dropped)
 
 
 def find_duplicates(reader: TableReader, options: DuplicateOptions) -> Duplicates:
@@ -147,12 +179,15 @@ def find_duplicates(reader: TableReader, options: DuplicateOptions) -> Duplicate
     column = find_vector_column(reader, options.vectors)
     vectors = read_vector_column(reader, column, path=None).vectors
     facts = _facts(reader, column, len(vectors))
-    has_direction = np.asarray(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1))  # (N,)
+    has_vector = np.asarray(np.isfinite(vectors).all(axis=1))  # (N,)
+    has_direction = has_vector & vectors.any(axis=1)
     firsts = _first_equal(vectors, has_direction)
+    files = _first_of_file(facts["sha256"], has_direction)
     rows = np.flatnonzero(has_direction & (firsts == np.arange(len(vectors))))
     (left, right), recall = strong_links(vectors[rows], options.threshold)
-    labels = join(join(firsts, _same_file_edges(facts["sha256"], has_direction)), (rows[left], rows[right]))
-    return _judged(np.where(has_direction, labels, -1), facts, recall)
+    labels = join(join(firsts, (np.arange(len(vectors)), files)), (rows[left], rows[right]))
+    group, is_best = _judged(np.where(has_direction, labels, -1), facts)
+    return Duplicates(group, is_best, has_vector, files, firsts, _similarities(vectors, group, is_best), recall)
 
 
 def strong_links(vectors: Vectors, threshold: float) -> tuple[Edges, float | None]:
@@ -202,7 +237,7 @@ def join(labels: Numbers, edges: Edges) -> Numbers:
         labels = hooked
 
 
-def _first_equal(vectors: Vectors, has_direction: NDArray[np.bool_]) -> Numbers:
+def _first_equal(vectors: Vectors, has_direction: Mask) -> Numbers:
     """Give for each row the first that has the very same vector."""
     firsts: dict[bytes, int] = {}
     labels = np.arange(len(vectors))
@@ -211,19 +246,30 @@ def _first_equal(vectors: Vectors, has_direction: NDArray[np.bool_]) -> Numbers:
     return labels
 
 
-def _same_file_edges(hashes: pa.Array, has_direction: NDArray[np.bool_]) -> Edges:
+def _first_of_file(hashes: pa.Array, has_direction: Mask) -> Numbers:
+    """Give for each row the first that has the same file; itself where its file is not known."""
     firsts: dict[bytes, int] = {}
-    pairs = [
-        (row, firsts.setdefault(sha256, row))
-        for row, (sha256, has) in enumerate(zip(hashes.to_pylist(), has_direction.tolist(), strict=True))
-        if sha256 is not None and has
-    ]
-    left, right = np.array(pairs, np.int64).reshape(-1, 2).T
-    return left, right
+    known = zip(hashes.to_pylist(), has_direction.tolist(), strict=True)
+    labels = [row if not has or file is None else firsts.setdefault(file, row) for row, (file, has) in enumerate(known)]
+    return np.array(labels, np.int64)
 
 
-def _judged(labels: Numbers, facts: dict[str, pa.Array], recall: float | None) -> Duplicates:
-    """Choose the best row of each group; rows that are alone are in none."""
+def _similarities(vectors: Vectors, group: Numbers, is_best: Mask) -> NDArray[np.float32]:
+    """Give the cosine of each row to the best of its group; some at a time, so that no second copy is made."""
+    best_of = np.full(len(group), -1)
+    bests = np.flatnonzero(is_best & (group >= 0))
+    best_of[group[bests]] = bests
+    similarities = np.full(len(group), np.nan, np.float32)
+    grouped = np.flatnonzero(group >= 0)
+    for rows in np.array_split(grouped, len(grouped) // CHUNK_ROWS + 1):
+        here, best = vectors[rows].astype(np.float64), vectors[best_of[group[rows]]].astype(np.float64)  # (n, D)
+        lengths = np.linalg.norm(here, axis=1) * np.linalg.norm(best, axis=1)
+        similarities[rows] = (here * best).sum(axis=1) / lengths
+    return similarities
+
+
+def _judged(labels: Numbers, facts: dict[str, pa.Array]) -> tuple[Numbers, Mask]:
+    """Find the group of each row, -1 for one that is alone, and whether the row is the best of it."""
     rows = np.flatnonzero(labels >= 0)
     sizes = np.bincount(labels[rows], minlength=len(labels))
     group = np.where((labels >= 0) & (sizes[labels] > 1), labels, -1)
@@ -232,7 +278,7 @@ def _judged(labels: Numbers, facts: dict[str, pa.Array], recall: float | None) -
     ranked = rows[np.lexsort((rows, -_numbers(facts["n_bytes"])[rows], -pixels[rows], group[rows]))]
     is_best = group < 0
     is_best[ranked[np.unique(group[ranked], return_index=True)[1]]] = True
-    return Duplicates(group, is_best, recall)
+    return group, is_best
 
 
 def _numbers(column: pa.Array) -> Numbers:

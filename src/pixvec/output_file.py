@@ -12,7 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pixvec.errors import RunError, UsageError
 from pixvec.result_columns import PROVENANCE_KEY, read_provenance
@@ -24,6 +26,8 @@ CHUNK_ROWS: Final = 512
 
 Facts: TypeAlias = Mapping[str, Any]
 """What the vectors of a column were made with."""
+Mask: TypeAlias = NDArray[np.bool_]
+"""One flag for each row, (N,) bool."""
 _OF_A_RUN: Final = ("input_sha256", "limit", "table_sha256")
 
 
@@ -67,6 +71,7 @@ def write_with_columns(
     restart: bool,
     dropped: Collection[str] = (),
     facts: Mapping[str, Facts] = MappingProxyType({}),
+    kept: Mask | None = None,
 ) -> None:
     """Write a table, its rows as they are, with more columns at its end.
 
@@ -82,6 +87,8 @@ def write_with_columns(
         Columns of the source that are left out.
     facts
         What columns of vectors of the source were made with, by name, where its schema does not say it.
+    kept
+        Which rows are written, (N,); None for all.
 
     Raises
     ------
@@ -91,7 +98,7 @@ def write_with_columns(
         When the file system refuses, or the table changed since `added` was made of it.
     """
     with reserved(output, restart=restart) as unfinished:
-        put_with_columns(source, added, output, unfinished=unfinished, dropped=dropped, facts=facts)
+        put_with_columns(source, added, output, unfinished=unfinished, dropped=dropped, facts=facts, kept=kept)
 
 
 def put_with_columns(
@@ -102,15 +109,16 @@ def put_with_columns(
     unfinished: Path,
     dropped: Collection[str] = (),
     facts: Mapping[str, Facts] = MappingProxyType({}),
+    kept: Mask | None = None,
 ) -> None:
     """Do as `write_with_columns`, where `unfinished` is the path that `reserved` gave for the output."""
     names = set(source.schema.names).difference(dropped)
-    kept = {name: _of_no_run(said) for name, said in {**facts, **_said(source.schema)}.items() if name in names}
-    stating = _restated(source.schema, kept) if keeps_metadata(output) else source
+    stated = {name: _of_no_run(said) for name, said in {**facts, **_said(source.schema)}.items() if name in names}
+    stating = _restated(source.schema, stated) if keeps_metadata(output) else source
     with create_table(unfinished, stating, added.schema, ending=output.name, dropped=dropped) as writer:
-        for chunk, results in _side_by_side(source, added):
+        for chunk, results in _filtered(_side_by_side(source, added), kept):
             writer.write(chunk, results)
-    if known := kept | _said(added.schema):
+    if known := stated | _said(added.schema):
         put_table(unfinished, output.resolve(), _joined(known), output=output)
     else:
         with reporting_write_errors(output):
@@ -159,6 +167,18 @@ def _side_by_side(source: TableReader, added: pa.Table) -> Iterator[tuple[Chunk,
         yield chunk, results
     if added.num_columns and n_rows != added.num_rows:
         raise RunError("the table has other rows than when it was read first: it changed meanwhile")
+
+
+def _filtered(pairs: Iterator[tuple[Chunk, pa.Table]], kept: Mask | None) -> Iterator[tuple[Chunk, pa.Table]]:
+    """Leave rows out, where not all are kept."""
+    n_rows = 0
+    for chunk, results in pairs:
+        mask = np.ones(chunk.table.num_rows, bool) if kept is None else kept[n_rows : n_rows + chunk.table.num_rows]
+        n_rows += chunk.table.num_rows
+        if mask.all():
+            yield chunk, results
+        elif mask.any():
+            yield chunk.filtered(mask), results.filter(pa.array(mask))
 
 
 def check_new_columns(

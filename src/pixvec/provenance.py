@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from pixvec.settings import Settings, resolve_decode
 EMBEDDING_VERSION: Final = 1
 """Raised only when the same bytes, weights and settings come to other vectors."""
 
+_FOLDER: Final = "files_under"
 _SAME_BITS: Final = (
     *("embedded", "weights_sha256", "normalize", "precision", "embedding_version"),
     *("vision", "processor", "text", "decode", "formats", "max_pixels", "max_bytes", "opt_out"),
@@ -91,6 +93,32 @@ def _as_json(config: VisionConfig | TextConfig | ProcessorConfig) -> dict[str, A
 def provenance_path(table: Path) -> Path:
     """Name the file beside a table that says what its vectors were made with, for formats that hold no metadata."""
     return table.with_name(f"{table.name}.provenance.json")
+
+
+def folder_facts(folder: str | Path | None, table: Path) -> dict[str, Any]:
+    """State where the files are that a table's cells name: only a folder beside the table, by its path from there.
+
+    Any other path would tell strangers how this machine's folders are called, and nothing to another machine.
+    """
+    if folder is None or not (real := Path(folder).resolve()).is_relative_to(beside := table.resolve().parent):
+        return {}
+    return {_FOLDER: real.relative_to(beside).as_posix()}
+
+
+def folder_of_files(facts: Mapping[str, Any], table: Path) -> Path | None:
+    """Find the folder that a table says its files are in; None where it does not say, or says another than one beside.
+
+    A table may be a stranger's: a path that leads elsewhere, by itself or through a link, is not looked at.
+    """
+    said, beside = facts.get(_FOLDER), table.resolve().parent
+    if not isinstance(said, str) or ".." in Path(said).parts:
+        return None
+    try:
+        real = Path(os.path.realpath(beside / said))
+    except ValueError:  # no path can hold a NUL, or half of a surrogate pair
+        return None
+    is_there = os.path.isdir(real)  # noqa: PTH112 (a Path's own raises for long names)
+    return real if is_there and real.is_relative_to(beside) else None
 
 
 def provenance_text(facts: Mapping[str, Any]) -> str:

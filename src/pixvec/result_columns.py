@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,9 +22,10 @@ from pixvec.options import Options, option
 from pixvec.values import ImageFacts, Row, Vectors
 
 PROVENANCE_KEY: Final = b"pixvec"
+_SHA256_BYTES: Final = 32
 IMAGE_TYPE: Final = pa.struct(
     {
-        "sha256": pa.binary(32),
+        "sha256": pa.binary(_SHA256_BYTES),
         "format": pa.string(),
         "width": pa.int32(),
         "height": pa.int32(),
@@ -88,6 +90,27 @@ def read_provenance(schema: pa.Schema, column: str) -> dict[str, Any] | None:
     """Read what the vectors of `column` were made with; None where nobody wrote it down."""
     metadata = schema.field(column).metadata or {}
     return json.loads(metadata[PROVENANCE_KEY]) if PROVENANCE_KEY in metadata else None
+
+
+def read_sha256(image: object) -> bytes | None:
+    """Read the hash of a file from a cell of the image column: a struct, or JSON, which stands for it in text.
+
+    None where it is not told, or what stands there is no hash.
+    """
+    sha256 = read_image(image).get("sha256")
+    with suppress(ValueError):
+        found = bytes.fromhex(sha256) if isinstance(sha256, str) else sha256
+        return found if isinstance(found, bytes) and len(found) == _SHA256_BYTES else None
+    return None
+
+
+def read_image(image: object) -> dict[str, Any]:
+    """Read a cell of the image column as a dict, whatever its values are; an empty one where it is none."""
+    try:
+        known = json.loads(image) if isinstance(image, str) else image
+    except (ValueError, RecursionError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def result_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:

@@ -10,8 +10,10 @@ import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import partial
+from itertools import repeat
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,15 +22,23 @@ from numpy.typing import NDArray
 from pixvec.api import Embedder
 from pixvec.errors import ModelError, PixvecWarning, UsageError
 from pixvec.gallery.thumbnails import PictureOptions
+from pixvec.nearest import HashOf, Hits, nearest_images, nearest_rows
 from pixvec.options import option, takes_options
+from pixvec.result_columns import read_sha256, result_names
 from pixvec.table import TableReader, open_frame
 from pixvec.values import Vectors
-from pixvec.vector_table import find_vector_column, open_rows, take_rows, vector_chunks, vector_provenance
+from pixvec.vector_table import (
+    CHUNK_ROWS,
+    find_vector_column,
+    open_rows,
+    take_rows,
+    vector_chunks,
+    vector_provenance,
+)
 
 SIMILARITY: Final = "similarity"
-"""The column that is added to what was found."""
-
-Numbers: TypeAlias = NDArray[np.int64]
+COPIES: Final = "copies"
+"""The columns that are added to what was found; the second one with `unique` alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +46,7 @@ class SearchOptions(PictureOptions):
     """How a table is searched."""
 
     vectors: str | None = option(None, "the column of vectors; found by its cells when not given")
+    unique: bool = option(False, "show each image once, with the number of rows that hold it")
     model: str | None = option(
         None, "the model of the vectors; the one that the table names when not given", group="model"
     )
@@ -94,22 +105,6 @@ class Query:
         return np.asarray(direction / length, np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class Hits:
-    """The rows that are nearest to a query, nearest first; of equally near ones the first.
-
-    Parameters
-    ----------
-    rows
-        Their numbers, (k,), from 0.
-    similarities
-        Their cosines, (k,).
-    """
-
-    rows: Numbers
-    similarities: NDArray[np.float32]
-
-
 def search(
     table: object,
     text: str | list[str] | None = None,
@@ -134,13 +129,15 @@ def search(
     minus
         What they should not show.
     **options
-        ``vectors``, the column; ``model`` and ``precision``; and those of fetching and decoding, for `image`.
+        ``vectors``, the column; ``unique``, each image once, by its first row; ``model`` and ``precision``; and those
+        of fetching and decoding, for `image`.
 
     Returns
     -------
     the kind of table that came
         The rows that were found, nearest first, with their cosines as the column ``similarity``, which takes the
-        place of one that is called so. A DataFrame keeps its index. Of a file, a pyarrow Table.
+        place of one that is called so. A DataFrame keeps its index. Of a file, a pyarrow Table. With ``unique=True``
+        the column ``copies`` has the number of rows whose files or vectors are equal, the row itself included.
 
     Raises
     ------
@@ -158,7 +155,7 @@ def search(
 
 
 def find_rows(reader: TableReader, query: Query, options: SearchOptions, *, path: Path | None) -> Hits:
-    """Find the rows that are nearest to a query. Rows whose vector is missing or zero are near to nothing.
+    """Find the rows, or with `unique` the images, that are nearest to a query; none whose vector is missing or zero.
 
     Raises
     ------
@@ -170,27 +167,10 @@ def find_rows(reader: TableReader, query: Query, options: SearchOptions, *, path
     column = find_vector_column(reader, options.vectors)
     with _open_model(column, vector_provenance(reader, column, path=path), options) as embedder:
         direction = query.vector(embedder)
-    return nearest_rows(vector_chunks(reader, column), direction, query.k, column=column)
-
-
-def nearest_rows(chunks: Iterator[Vectors], direction: NDArray[np.float64], k: int, *, column: str = "") -> Hits:
-    """Find the `k` of all vectors, (n, D) at a time, that are nearest to a direction, (D,) of length 1.
-
-    Raises
-    ------
-    UsageError
-        When the vectors have another length than the direction.
-    """
-    best = Hits(np.empty(0, np.int64), np.empty(0, np.float32))
-    n_rows = 0
-    for vectors in chunks:
-        found = _near(vectors, direction, column)
-        rows = np.concatenate([best.rows, n_rows + found.rows])
-        similarities = np.concatenate([best.similarities, found.similarities])
-        order = np.lexsort((rows, -similarities))[:k]
-        best = Hits(rows[order], similarities[order])
-        n_rows += len(vectors)
-    return best
+    vectors = vector_chunks(reader, column)
+    if options.unique:
+        return nearest_images(zip(vectors, _hashes(reader, column), strict=False), direction, query.k, column=column)
+    return nearest_rows(vectors, direction, query.k, column=column)
 
 
 @takes_options(SearchOptions)
@@ -198,8 +178,21 @@ def _search(table: object, query: Query, options: SearchOptions) -> Any:
     reader, path = open_rows(table)
     hits = find_rows(reader, query, options, path=path)
     found = open_frame(open_frame(table).take(hits.rows) if path is None else take_rows(reader, hits.rows))
-    replaced = [SIMILARITY] if SIMILARITY in found.schema.names else []
-    return found.with_results(pa.table({SIMILARITY: hits.similarities}), dropped=replaced)
+    added = {SIMILARITY: hits.similarities} | ({} if hits.copies is None else {COPIES: hits.copies})
+    return found.with_results(pa.table(added), dropped=set(added).intersection(found.schema.names))
+
+
+def _hashes(reader: TableReader, column: str) -> Iterator[HashOf]:
+    """Read chunk by chunk what tells the hash of a row's file."""
+    name = result_names(column)[-1]
+    if reader.schema.names.count(name) != 1:
+        yield from repeat(lambda _: None)
+    for chunk in reader.chunks(CHUNK_ROWS, columns=[name]):
+        yield partial(_hash_of, chunk.table.column(name))
+
+
+def _hash_of(cells: pa.ChunkedArray, row: int) -> bytes | None:
+    return read_sha256(cells[row].as_py())
 
 
 def _open_model(column: str, provenance: dict[str, Any] | None, options: SearchOptions) -> Embedder:
@@ -260,20 +253,6 @@ def _cell(image: object) -> object:
     """Let the caller's own files in: whoever names a file here is no stranger."""
     is_file = isinstance(image, str) and os.path.isfile(image)  # noqa: PTH113 (a Path's own raises for long names)
     return Path(str(image)) if is_file else image
-
-
-def _near(vectors: Vectors, direction: NDArray[np.float64], column: str) -> Hits:
-    """Give the cosine of each vector that has a direction. Sums are taken row by row, so that equal rows are equal."""
-    exact = vectors.astype(np.float64)  # (n, D)
-    lengths = np.sqrt((exact * exact).sum(axis=1))  # (n,)
-    rows = np.flatnonzero(np.isfinite(lengths) & (lengths > 0))
-    if len(rows) and vectors.shape[1] != len(direction):
-        raise UsageError(
-            f"the vectors of {column!r} have {vectors.shape[1]:,} numbers, and the model's {len(direction):,}: "
-            "name the model that they were made with, with `model`"
-        )
-    cosines = (exact[rows] * direction).sum(axis=1) / lengths[rows] if len(rows) else np.empty(0)
-    return Hits(rows, cosines.astype(np.float32))
 
 
 def _units(vectors: Vectors) -> NDArray[np.float64]:

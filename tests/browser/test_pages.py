@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import TypeAlias
 
 import pytest
 
+from pixvec.cli.dedupe import MAX_SHELVES, MAX_TILES, SHELVES_PER_PAGE
 from pixvec.gallery import Shelf, Tile, make_thumbnail, render_gallery
 from pixvec.review import ReviewOptions, review_table
 from pixvec.review.page import render_review
@@ -63,6 +65,22 @@ def review_page(words: list[str], folder: Path) -> str:
     return render_review(review_table(table, ReviewOptions()))
 
 
+def photos_page(_words: list[str], folder: Path) -> str:
+    """A report with something in each of its parts."""
+    cells = [f"https://a.example/{row}" for row in range(20)]
+    codes = ["null_input", "address_blocked", "http_404", "timeout", "corrupt_image", "internal_error", "new_code"]
+    rows = [failed(code, "it failed") for code in codes]
+    rows += [embedded("gone" if row % 2 else str(row), final_url="https://a.example/") for row in range(13)]
+    return render_review(review_table(write_reviewed(folder / "photos.parquet", cells, rows), ReviewOptions()))
+
+
+def found_page(_words: list[str], _folder: Path) -> str:
+    """A gallery with everything that it can show."""
+    tiles = [Tile("a cat", "row 1", make_thumbnail(draw()), is_marked=True), Tile("a dog", "row 2", missing="http_404")]
+    shelves = [Shelf("Group", tiles, text="some text")] * 3
+    return render_gallery("Found", shelves, text="text", facts={"Model": "demo"}, shelves_per_page=2)
+
+
 def gallery_page(words: list[str], folder: Path) -> str:
     """A gallery that holds the words wherever a stranger's can stand."""
     tiles = [Tile(word, word, make_thumbnail(draw()), link=f"https://a.example/{word}") for word in words]
@@ -85,3 +103,59 @@ def test_the_browser_would_run_and_load_it(browse: Browse, server: ImageServer) 
     shown = browse(f"<title>page</title>{''.join(hostile(server)[:2])}")
     assert "<title>RAN</title>" in shown
     assert server.n_requests("/loaded") == 1
+
+
+def with_script(page: str, script: str) -> str:
+    """Let a page run a script that measures it, which its policy forbids."""
+    policy = re.search(r"<meta http-equiv[^>]*>", page)
+    assert policy is not None
+    return page.replace(policy[0], "").replace("</body>", f"<script>{script}</script></body>")
+
+
+_CONTRASTS = """
+const channels = colour => colour.match(/[0-9.]+/g).map(Number);
+const linear = value => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+const ground = element => {
+  for (; element; element = element.parentElement) {
+    const [r, g, b, alpha = 1] = channels(getComputedStyle(element).backgroundColor);
+    if (alpha > 0) return [r, g, b];
+  }
+  return [255, 255, 255];
+};
+const low = [];
+let n = 0;
+for (const element of document.querySelectorAll("body *:not(title)")) {
+  if (![...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())) continue;
+  const style = getComputedStyle(element);
+  const ink = channels(element.namespaceURI.endsWith("svg") ? style.fill : style.color);
+  const [dark, light] = [luminance(ink), luminance(ground(element))].sort((a, b) => a - b);
+  n += 1;
+  if ((light + 0.05) / (dark + 0.05) < 4.5) low.push(element.outerHTML.slice(0, 80));
+}
+document.title = `${n} texts, low: ${low.join(" ")}.`;
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("make_page", [photos_page, found_page])
+def test_all_text_stands_out(
+    make_page: Callable[[list[str], Path], str], scheme: str, browse: Browse, tmp_path: Path
+) -> None:
+    page = with_script(make_page([], tmp_path), _CONTRASTS)
+    if scheme == "dark":
+        page = re.sub(r"@media [^{]*\(prefers-color-scheme: dark\)", "@media all", page)
+    title = re.search(r"<title>(\d+) texts, low: (.*?)\.</title>", browse(page), re.DOTALL)
+    assert title is not None
+    assert int(title[1]) > 10
+    assert title[2] == ""
+
+
+def test_as_many_duplicates_as_there_may_be_are_no_endless_page(browse: Browse) -> None:
+    tiles = [Tile("a name", "cosine 0.9876\nrow 1 and 2 more with the same file\n640 x 480", make_thumbnail(draw()))]
+    shelves = [Shelf(f"group {number}", tiles * MAX_TILES) for number in range(MAX_SHELVES)]
+    page = render_gallery("Near-duplicates", shelves, shelves_per_page=SHELVES_PER_PAGE)
+    shown = browse(with_script(page, "document.title = `${document.documentElement.scrollHeight} pixels`"))
+    height = re.search(r"<title>(\d+) pixels", shown)
+    assert height is not None
+    assert 1_000 < int(height[1]) < 12_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +20,12 @@ from pixvec.gallery import Shelf, render_gallery
 from pixvec.gallery.thumbnails import PictureOptions
 from pixvec.output_file import appearing, check_new_columns, check_places, write_with_columns
 from pixvec.table import TableReader, check_output, open_table
-from pixvec.vector_table import provenance_beside
+from pixvec.vector_table import find_vector_column, provenance_beside, vector_provenance
+from pixvec.words import count
 
 MAX_SHELVES: Final = 100
 MAX_TILES: Final = 12
+SHELVES_PER_PAGE: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +36,8 @@ class _Options(DuplicateOptions, PictureOptions):
 @click.command(cls=Command)
 @click.argument("input", type=PATH)
 @click.option("-o", "--output", type=PATH, help="the table to write, with duplicate_group and duplicate_best")
-@click.option("--html", "page", type=PATH, help="a page to write, with the pictures of the groups, fetched again")
-@click.option("-c", "--column", help="the column of URLs; found by its cells when not given")
+@click.option("--html", "page", type=PATH, help="a page to write, with the images of the groups")
+@click.option("-c", "--column", help="the column of images; the one that was embedded when not given")
 @click.option("--restart", is_flag=True, help="replace outputs that exist")
 @click.option("--quiet", is_flag=True, help="no summary")
 @with_json
@@ -54,12 +57,15 @@ def dedupe(
 
     Rows are one group when a chain of pairs joins them whose vectors' cosine is at least the threshold, or whose files
     are equal. The best row of a group has the most pixels, of these the most bytes; duplicate_best is false for the
-    others alone, so that the rows where it is true show each picture once. Without -o, only what was found is said.
+    others. --keep best writes the best rows and those in no group. Rows without a vector are in no group; they are
+    counted apart, and written unless --drop-failed is given. Without -o, only what was found is said.
     """
     check_json(output, as_json=as_json)
     options = _Options(**given)
     reader = open_table(input)
-    shown = Shown.find(reader, column)
+    vectors = find_vector_column(reader, options.vectors)
+    known = vector_provenance(reader, vectors, path=Path(input)) or {}
+    shown = Shown.find(reader, Path(input), known, vectors=vectors, column=column)
     _check_outputs(input, output, page, restart=restart)
     found = find_duplicates(reader, options)
     if output is not None:
@@ -70,7 +76,8 @@ def dedupe(
     if as_json:
         click.echo(json.dumps({"output": output, "page": page, **found.as_json()}, indent=2))
     elif not quiet:
-        say("\n".join([str(found), *(f"wrote {written}" for written in (output, page) if written)]))
+        kept = f"wrote {output}: {count(int(found.kept(options).sum()), 'row')}"
+        say("\n".join([str(found), *([kept] if output else []), *([f"wrote {page}"] if page else [])]))
 
 
 def _check_outputs(input: str, output: str | None, page: str | None, *, restart: bool) -> None:
@@ -86,27 +93,61 @@ def _write(
 ) -> None:
     dropped = check_new_columns(reader.schema.names, (GROUP, BEST), replace=options.replace_column)
     facts = provenance_beside(input)
-    write_with_columns(reader, found.columns(), output, restart=restart, dropped=dropped, facts=facts)
+    kept = found.kept(options)
+    write_with_columns(reader, found.columns(), output, restart=restart, dropped=dropped, facts=facts, kept=kept)
 
 
 def _page(reader: TableReader, found: Duplicates, shown: Shown, options: _Options) -> str:
-    """Show the largest groups, each with its first rows, the best one first."""
-    groups = found.groups()
-    rows = [group[:MAX_TILES] for group in groups[:MAX_SHELVES]]
-    shown_groups = "" if len(groups) <= MAX_SHELVES else f"; the largest {MAX_SHELVES} groups are shown"
-    text = f"{found}{shown_groups}. Rows are counted from 0."
-    return render_gallery("Near-duplicates", list(_shelves(reader, groups, rows, shown, options)), text=text)
+    """Show the largest groups, each with its first images, the best one first."""
+    listed = found.groups()
+    largest = "" if len(listed) <= MAX_SHELVES else f"; the largest {MAX_SHELVES} groups are shown"
+    text = f"{found}{largest}. Rows are counted from 0."
+    groups = [_copies(found, group) for group in listed[:MAX_SHELVES]]
+    shelves = list(_shelves(reader, found, groups, shown, options))
+    return render_gallery("Near-duplicates", shelves, text=text, shelves_per_page=SHELVES_PER_PAGE)
+
+
+def _copies(found: Duplicates, group: Numbers) -> list[Numbers]:
+    """Put the rows of a group together that hold the same file, or where no file is known the same vector."""
+    are_known = len(np.unique(found.same_file[group])) < len(group)
+    same = (found.same_file if are_known else found.same_vector)[group]
+    _, firsts, images = np.unique(same, return_index=True, return_inverse=True)
+    return [group[images == image] for image in np.argsort(firsts)]
 
 
 def _shelves(
-    reader: TableReader, groups: list[Numbers], rows: list[Numbers], shown: Shown, options: _Options
+    reader: TableReader, found: Duplicates, groups: list[list[Numbers]], shown: Shown, options: _Options
 ) -> Iterator[Shelf]:
-    listed = np.concatenate([np.empty(0, np.int64), *rows])
-    records = take_records(reader, listed, shown.names)
-    bests = {int(group[0]) for group in groups}
-    notes = [f"row {row:,}, the best" if row in bests else f"row {row:,}" for row in listed.tolist()]
+    listed = [group[:MAX_TILES] for group in groups]
+    rows = [int(copies[0]) for group in listed for copies in group]
+    records = take_records(reader, np.array(rows, np.int64), shown.needed)
+    reasons = [note for group in listed for note in _notes(found, group, options.threshold)]
+    sizes = map(shown.size_text, records)
+    notes = ["\n".join(filter(None, pair)) for pair in zip(reasons, sizes, strict=True)]
     tiles = iter(shown.tiles(records, notes, options))
-    for group, some in zip(groups, rows, strict=False):
-        more = f", of which {len(some)} are shown" if len(some) < len(group) else ""
+    for group, some in zip(groups, listed, strict=True):
         best, *others = (next(tiles) for _ in some)
-        yield Shelf(f"{len(group):,} rows{more}", [replace(best, is_marked=True), *others])
+        yield Shelf(_heading(group), [replace(best, is_marked=True), *others])
+
+
+def _heading(group: list[Numbers]) -> str:
+    some = f", of which {MAX_TILES} are shown" if len(group) > MAX_TILES else ""
+    return f"{count(sum(map(len, group)), 'row')}, {count(len(group), 'variant')}{some}"
+
+
+def _notes(found: Duplicates, group: list[Numbers], threshold: float) -> Iterator[str]:
+    """Say which rows a tile stands for, and why it is in the group of the best one."""
+    best = group[0][0]
+    for copies in group:
+        row = copies[0]
+        what = "file" if found.same_file[row] == found.same_file[copies[-1]] else "vector"
+        more = f" and {len(copies) - 1:,} more with the same {what}" if len(copies) > 1 else ""
+        has_vector_of_best = found.same_vector[row] == found.same_vector[best]
+        near = "same vector" if has_vector_of_best else _cosine(float(found.similarity[row]), threshold)
+        yield f"{'best' if row == best else near}\nrow {row:,}{more}"
+
+
+def _cosine(similarity: float, threshold: float) -> str:
+    """Say how near a row is to the best one, cut and not rounded: what is not equal to it never looks so."""
+    chained = ", joined through another row" if similarity < threshold else ""
+    return f"cosine {math.floor(similarity * 10_000) / 10_000:.4f}{chained}"

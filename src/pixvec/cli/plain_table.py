@@ -17,6 +17,8 @@ _NUMBER: Final = re.compile(r"-?[\d,.]+")
 _GAP: Final = "  "
 _LEAST: Final = 4
 """No column is cut to fewer cells."""
+MAX_HASH_BYTES: Final = 32
+"""No image is as short."""
 
 
 def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_cells: int | None, n_whole: int = 0) -> str:
@@ -46,14 +48,14 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_whole
 
 
 def plain_cell(cell: Any) -> Any:
-    """Say a cell in JSON's types: bytes as hex, what is no number as null, whatever else as Python prints it."""
+    """Say a cell in JSON's types: hashes as hex, longer bytes by their number, what is no number as null."""
     match cell:
         case dict():
             return {name: plain_cell(part) for name, part in cell.items()}
         case list():
             return [plain_cell(part) for part in cell]
         case bytes():
-            return cell.hex()
+            return cell.hex() if len(cell) <= MAX_HASH_BYTES else f"{len(cell):,} bytes"
         case float():
             return cell if math.isfinite(cell) else None
         case None | bool() | int() | str():
@@ -65,6 +67,8 @@ def plain_text(cell: Any) -> str:
     """Say a cell as text: as it is, or in JSON."""
     if isinstance(cell, str):
         return cell
+    if isinstance(cell, bytes):
+        return str(plain_cell(cell))
     return "" if cell is None else json.dumps(plain_cell(cell), ensure_ascii=False)
 
 

@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+import pyarrow as pa
 
 from pixvec.cli.console import say
 from pixvec.cli.flags import PATH, Command, with_options
 from pixvec.cli.notes import saying_warnings
-from pixvec.cli.plain_table import plain_cell, plain_table, plain_text, print_table
+from pixvec.cli.plain_table import plain_cell, plain_table, print_table
 from pixvec.cli.shelves import Shown, take_records
 from pixvec.gallery import Shelf, render_gallery
 from pixvec.naming import unknown
+from pixvec.nearest import Hits
 from pixvec.output_file import appearing, check_place
-from pixvec.retrieve import SIMILARITY, Hits, Query, SearchOptions, find_rows
+from pixvec.retrieve import COPIES, SIMILARITY, Query, SearchOptions, find_rows
 from pixvec.table import TableReader
-from pixvec.vector_table import find_vector_column, open_rows
-from pixvec.words import ROW
+from pixvec.vector_table import find_vector_column, open_rows, vector_provenance
+from pixvec.words import ROW, count
 
 _FORMATS = ("table", "json", "html")
 
@@ -33,22 +36,27 @@ _FORMATS = ("table", "json", "html")
 @click.option("-k", "--count", type=click.IntRange(min=1), default=10, show_default=True, help="how many rows to find")
 @click.option("--format", type=click.Choice(_FORMATS), help="by the ending of -o, else table")
 @click.option("-o", "--output", type=PATH, help="write there, and not to the terminal")
-@click.option("-c", "--column", help="the column of URLs; found by its cells when not given")
+@click.option("-c", "--column", help="the column of images; the one that was embedded when not given")
 @click.option("--show", multiple=True, help="a column to show; as a table the title and the URL when not given")
 @click.option("--restart", is_flag=True, help="replace an output that exists")
-@with_options(SearchOptions)
-def search(table: str, texts: tuple[str, ...], **given: Any) -> None:
+@click.option(
+    "--unique/--no-unique",
+    default=None,
+    help="show each image once, with the number of rows that hold it; the default for pages",
+)
+@with_options(SearchOptions, without=["unique"])
+def search(table: str, texts: tuple[str, ...], *, unique: bool | None, **given: Any) -> None:
     """Find the rows of TABLE whose pictures are nearest to TEXTS.
 
     Several texts and images are one query: rows are sought that are like all of them, and unlike what --minus names.
-    The model is the one that the table's vectors were made with. An HTML page shows the pictures, which are fetched
-    again under the same guard as for embedding.
+    The model is the one that the table's vectors were made with. An HTML page shows the images, which are fetched
+    again under the same guard as for embedding, or read from the folder beside the table that they were embedded from.
     """
     form = _Form(**{name: given.pop(name) for name in ("format", "output", "column", "show", "restart")})
     query = Query(texts, given.pop("images"), given.pop("minus"), given.pop("count"))
-    options = SearchOptions(**given)
+    options = SearchOptions(**given, unique=form.is_page if unique is None else unique)
     reader, path = open_rows(table)
-    form.check(reader, path)
+    form.check(reader, path, options)
     with saying_warnings():
         hits = find_rows(reader, query, options, path=path)
     form.write(_title(query), reader, hits, options)
@@ -65,8 +73,14 @@ class _Form:
         self._output = None if output is None else Path(output)
         self._column, self._show, self._restart = column, list(show), restart
         self._shown = Shown()
+        self._about: dict[str, str] = {}
 
-    def check(self, reader: TableReader, path: Path | None) -> None:
+    @property
+    def is_page(self) -> bool:
+        """Whether it is an HTML page."""
+        return self._format == "html"
+
+    def check(self, reader: TableReader, path: Path | None, options: SearchOptions) -> None:
         """Find the columns to show, and what is wrong with the output, before any work."""
         if self._output is not None:
             check_place(self._output, restart=self._restart, inputs=[path] if path else [])
@@ -75,7 +89,10 @@ class _Form:
                 several = f"several columns are called {name!r}"
                 problem = several if name in reader.schema.names else unknown("column", name, reader.schema.names)
                 raise click.UsageError(f"--show {name}: {problem}")
-        self._shown = Shown.find(reader, self._column, self._show)
+        vectors = find_vector_column(reader, options.vectors)
+        known = vector_provenance(reader, vectors, path=path) or {}
+        self._shown = Shown.find(reader, path, known, vectors=vectors, column=self._column, titles=self._show)
+        self._about = _about(known, path, options)
 
     def write(self, title: str, reader: TableReader, hits: Hits, options: SearchOptions) -> None:
         """Write rows to the output or the terminal."""
@@ -84,9 +101,9 @@ class _Form:
             case "json":
                 text = json.dumps(plain_cell(found), indent=2)
             case "html":
-                text = self._page(title, found, options)
+                text = self._page(title, found, hits, options)
             case _:
-                header, rows = self._table(found)
+                header, rows = self._table(found, list(_said(hits)))
                 if self._output is None:
                     print_table(header, rows)
                     return
@@ -101,25 +118,40 @@ class _Form:
     def _records(self, reader: TableReader, hits: Hits, vectors: str) -> list[dict[str, Any]]:
         """Read what is shown of what was found; what is said of a hit comes first, and goes over cells."""
         everything = [name for name in reader.schema.names if name != vectors]
-        names = (self._show or everything) if self._format == "json" else self._shown.names
+        names = (self._show or everything) if self._format == "json" else self._shown.needed
         records = take_records(reader, hits.rows, names)
-        numbered = zip(hits.rows.tolist(), hits.similarities.tolist(), strict=True)
-        said = [{"rank": rank, "row": row, SIMILARITY: near} for rank, (row, near) in enumerate(numbered, 1)]
+        said = pa.table(_said(hits)).to_pylist()
         return [{**hit, **record, **hit} for hit, record in zip(said, records, strict=True)]
 
-    def _table(self, found: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    def _table(self, found: Sequence[dict[str, Any]], known: Sequence[str]) -> tuple[list[str], list[list[str]]]:
         names = self._show or self._shown.names
-        rows = [
-            [str(hit["rank"]), str(hit["row"]), f"{hit[SIMILARITY]:.4f}", *(plain_text(hit[name]) for name in names)]
-            for hit in found
-        ]
-        return ["rank", ROW, SIMILARITY, *names], rows
+        near = [{**hit, SIMILARITY: f"{hit[SIMILARITY]:.4f}"} for hit in found]
+        rows = [[*(str(hit[name]) for name in known), *(self._shown.text(hit, name) for name in names)] for hit in near]
+        return [*(ROW if name == "row" else name for name in known), *names], rows
 
-    def _page(self, title: str, found: Sequence[dict[str, Any]], options: SearchOptions) -> str:
-        notes = [f"{hit[SIMILARITY]:.4f}" for hit in found]
-        return render_gallery(
-            title, [Shelf(f"{len(found):,} rows, nearest first", self._shown.tiles(found, notes, options))]
-        )
+    def _page(self, title: str, found: Sequence[dict[str, Any]], hits: Hits, options: SearchOptions) -> str:
+        what = count(len(found), "image" if options.unique else "row")
+        notes = list(map(_note, pa.table(_said(hits)).to_pylist()))
+        tiles = self._shown.tiles(found, notes, options)
+        return render_gallery(title, [Shelf(f"{what}, nearest first", tiles)], facts=self._about)
+
+
+def _said(hits: Hits) -> dict[str, Any]:
+    """Say what is known of hits, before the cells of their rows and in place of columns called so."""
+    said = {"rank": np.arange(1, len(hits.rows) + 1), "row": hits.rows, SIMILARITY: hits.similarities}
+    return said if hits.copies is None else {**said, COPIES: hits.copies}
+
+
+def _note(hit: dict[str, Any]) -> str:
+    """Say where a hit stands, how near it is, and how many rows hold its image."""
+    copies = f" · {hit[COPIES]:,} copies" if hit.get(COPIES, 1) > 1 else ""
+    return f"rank {hit['rank']} · score {hit[SIMILARITY]:.4f}\nrow {hit['row']:,}{copies}"
+
+
+def _about(facts: dict[str, Any], path: Path | None, options: SearchOptions) -> dict[str, str]:
+    model = options.model or facts.get("model")
+    known = {"Table": path and path.name, "Model": model, "Score": "cosine similarity to the query"}
+    return {name: str(value) for name, value in known.items() if value}
 
 
 def _title(query: Query) -> str:

@@ -1,23 +1,30 @@
-"""Rows of a table -> tiles of a gallery: what a row is called, where its picture is, and a thumbnail of it."""
+"""Rows of a table -> tiles of a gallery: what a row is called, where its image is, and a thumbnail of it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from pixvec.cli.confirmed import confirm_files, names_file
 from pixvec.cli.console import say
 from pixvec.cli.plain_table import plain_text
+from pixvec.columns import image_cell
 from pixvec.errors import RowError, UsageError
 from pixvec.fetch import looks_like_url
 from pixvec.gallery import Tile
 from pixvec.gallery.thumbnails import PictureOptions, fetch_thumbnails
+from pixvec.provenance import folder_of_files
+from pixvec.result_columns import read_image, result_names
 from pixvec.table import TableReader, find_url_column
 from pixvec.vector_table import take_rows
+from pixvec.words import size
 
 _TITLES: Final = ("title", "name", "caption", "label", "description", "text")
 
@@ -33,31 +40,69 @@ class Shown:
 
     Parameters
     ----------
-    url
-        The column of its picture; None where there is none.
+    image
+        The column of its image: a URL, a path or the bytes; None where there is none.
     titles
         The columns of its name; none where there are none.
+    facts
+        The column that says which file was embedded; None where there is none.
+    folder
+        Where the table says that its files are.
     """
 
-    url: str | None = None
+    image: str | None = None
     titles: tuple[str, ...] = ()
+    facts: str | None = None
+    folder: Path | None = None
 
     @classmethod
-    def find(cls, reader: TableReader, column: str | None, titles: Sequence[str] = ()) -> Shown:
-        """Find them; `column` is the picture's, and `titles` the names', where the caller says so."""
-        try:
-            url: str | None = find_url_column(reader, column, looks_like_url=looks_like_url)
-        except UsageError:
-            if column is not None:
-                raise
-            url = None
-        usual = [name for name in reader.schema.names if name.lower() in _TITLES]
-        return cls(url, tuple(titles or usual[:1]))
+    def find(
+        cls,
+        reader: TableReader,
+        path: Path | None,
+        known: Mapping[str, Any],
+        *,
+        vectors: str,
+        column: str | None,
+        titles: Sequence[str] = (),
+    ) -> Self:
+        """Find them; `column` is the image's, and `titles` the names', where the caller says so.
+
+        Else the image's is the column that was embedded, as is `known` of the vectors, or one that looks like it.
+        """
+        names = reader.schema.names
+        usual = [name for name in names if name.lower() in _TITLES]
+        facts = result_names(vectors)[-1]
+        return cls(
+            _image_column(reader, column, known.get("column")),
+            tuple(titles or usual[:1]),
+            facts if names.count(facts) == 1 else None,
+            None if path is None else folder_of_files(known, path),
+        )
 
     @property
     def names(self) -> list[str]:
-        """The columns that there are."""
-        return list(dict.fromkeys([*self.titles, *([] if self.url is None else [self.url])]))
+        """The columns that say what a row is."""
+        return list(dict.fromkeys([*self.titles, *([] if self.image is None else [self.image])]))
+
+    @property
+    def needed(self) -> list[str]:
+        """The columns that tiles are made of."""
+        return list(dict.fromkeys([*self.names, *([] if self.facts is None else [self.facts])]))
+
+    def text(self, record: dict[str, Any], name: str) -> str:
+        """Say a cell as text; one that holds an image by its path, or how many bytes it has."""
+        cell = record[name]
+        if name == self.image and isinstance(cell, dict):
+            cell = cell.get("path") or image_cell(cell)
+        return plain_text(cell)
+
+    def size_text(self, record: dict[str, Any]) -> str:
+        """Say how large the image of a row is, as far as the table tells."""
+        known = read_image(record[self.facts]) if self.facts else {}
+        width, height, n_bytes = (known.get(name) for name in ("width", "height", "n_bytes"))
+        sides = f"{width:,} x {height:,}" if type(width) is type(height) is int else ""
+        return ", ".join(filter(None, [sides, size(n_bytes) if type(n_bytes) is int else ""]))
 
     def tiles(self, records: Sequence[dict[str, Any]], notes: Sequence[str], options: PictureOptions) -> list[Tile]:
         """Make a tile for each record, with its thumbnail, fetched again; say it where some can't be."""
@@ -70,25 +115,55 @@ class Shown:
     def _thumbnails(
         self, records: Sequence[dict[str, Any]], options: PictureOptions
     ) -> Sequence[str | RowError | None]:
-        if self.url is None:
-            say("the page has no pictures: no column of URLs was found; name it with -c")
+        if self.image is None:
+            say("the page has no images: no column of URLs was found; name it with -c")
             return [None] * len(records)
-        made = fetch_thumbnails([record[self.url] for record in records], options)
+        cells = [image_cell(record[self.image]) for record in records]
+        made = self._fetched(cells, records, options)
         _say_missing([one for one in made if isinstance(one, RowError)], len(made))
+        if options.files_under is None and self.folder is None and any(map(names_file, cells)):
+            say(f"the cells of {self.image!r} are paths: show these files with --files-under FOLDER, that of the run")
         return made
 
+    def _fetched(
+        self, cells: list[object], records: Sequence[dict[str, Any]], options: PictureOptions
+    ) -> list[str | RowError]:
+        """Fetch what the caller lets in, and files that the table names where they are those that were embedded."""
+        if options.files_under is not None or self.folder is None:
+            return fetch_thumbnails(cells, options)
+        facts = [record[self.facts] if self.facts else None for record in records]
+        confirmed = confirm_files(cells, facts, self.folder, max_bytes=options.max_bytes)
+        known = [None if isinstance(cell, RowError) else cell for cell in confirmed]
+        made = fetch_thumbnails(known, replace(options, files_under=self.folder))
+        return [cell if isinstance(cell, RowError) else one for cell, one in zip(confirmed, made, strict=True)]
+
     def _tile(self, record: dict[str, Any], note: str, thumbnail: str | RowError | None) -> Tile:
-        cell = record[self.url] if self.url else None
-        texts = [plain_text(record[name]) for name in self.titles]
-        tile = Tile(
-            " · ".join(filter(None, texts)) or plain_text(cell), note, link=cell if isinstance(cell, str) else None
-        )
+        cell = image_cell(record[self.image]) if self.image else None
+        texts = [self.text(record, name) for name in self.titles or self.names]
+        tile = Tile(" · ".join(filter(None, texts)), note, link=cell if isinstance(cell, str) else None)
         if isinstance(thumbnail, RowError):
             return replace(tile, missing=thumbnail.code)
         return replace(tile, thumbnail=thumbnail)
 
 
+def _image_column(reader: TableReader, column: str | None, said: object) -> str | None:
+    """Find the column of images: as the caller says, as the table says, by its cells, or by its type."""
+    if column is None and isinstance(said, str) and reader.schema.names.count(said) == 1:
+        return said
+    try:
+        return find_url_column(reader, column, looks_like_url=looks_like_url)
+    except UsageError:
+        if column is not None:
+            raise
+    binary = [field.name for field in reader.schema if _is_binary(field.type)]
+    return binary[0] if len(binary) == 1 else None
+
+
+def _is_binary(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_))
+
+
 def _say_missing(errors: Sequence[RowError], n_rows: int) -> None:
     if errors:
         reasons = ", ".join(f"{code} {n:,}" for code, n in Counter(error.code for error in errors).most_common())
-        say(f"{len(errors):,} of {n_rows:,} pictures are not on the page: {reasons}; the first: {errors[0].detail}")
+        say(f"{len(errors):,} of {n_rows:,} images are not on the page: {reasons}; the first: {errors[0].detail}")

@@ -8,9 +8,9 @@ from pixvec.fetch.address import parse_allowed
 from pixvec.fetch.attempt import Fetched
 from pixvec.fetch.client import Fetcher, Place
 from pixvec.fetch.data_url import is_data_url, read_data_url
-from pixvec.fetch.files import LocalFile
+from pixvec.fetch.files import LocalFile, read_file
 from pixvec.fetch.options import FetchOptions
-from pixvec.fetch.url import URL, looks_like_url, parse, redacted
+from pixvec.fetch.url import URL, looks_like_url, parse, parse_path, redacted
 from pixvec.fetch.validators import Validators
 
 __all__ = [
@@ -25,6 +25,8 @@ __all__ = [
     "looks_like_url",
     "parse",
     "parse_allowed",
+    "parse_path",
     "read_data_url",
+    "read_file",
     "redacted",
 ]

@@ -72,39 +72,49 @@ class LocalFiles:
         """
         async with self._readers:
             await self._budget.wait_for_room()
-            body = await asyncio.to_thread(self._read, file.path)
+            body = await asyncio.to_thread(read_file, file.path, self._root, max_bytes=self._max_bytes)
             await lease.take(len(body))
         return body
 
-    def _read(self, path: str) -> bytes:
+
+def read_file(path: str, root: Path | None, *, max_bytes: int) -> bytes:
+    """Read a regular file in the folder `root`, or where that is None any; blocks.
+
+    Raises
+    ------
+    FetchError
+        ``path_blocked``, ``file_not_found``, ``file_error`` or ``too_many_bytes``.
+    """
+    try:
+        fd = _open(path, root)
         try:
-            fd = self._open(path)
-            try:
-                return self._read_regular(fd)
-            finally:
-                os.close(fd)
-        except ValueError:  # os's word for a NUL or half a surrogate pair
-            raise FetchError("file_not_found", "no file can have that name") from None
-        except OSError as error:
-            raise _as_fetch_error(error) from None
+            return _read_regular(fd, max_bytes)
+        finally:
+            os.close(fd)
+    except ValueError:  # os's word for a NUL or half a surrogate pair
+        raise FetchError("file_not_found", "no file can have that name") from None
+    except OSError as error:
+        raise _as_fetch_error(error) from None
 
-    def _open(self, path: str) -> int:
-        if len(path) > _MAX_PATH_CHARS:
-            raise FetchError("file_not_found", f"a path is no longer than {_MAX_PATH_CHARS:,} characters")
-        if self._root is None:
-            return os.open(path, _OPEN)
-        real = Path(os.path.realpath(self._root / path))  # unlike Path.resolve, it has no error of its own for circles
-        if not real.is_relative_to(self._root):
-            raise FetchError("path_blocked", "the path leads out of the folder of `files_under`")
-        return _open_below(self._root, *real.relative_to(self._root).parts)
 
-    def _read_regular(self, fd: int) -> bytes:
-        facts = os.fstat(fd)
-        _refuse_irregular(facts)
-        if facts.st_size > self._max_bytes:
-            raise FetchError("too_many_bytes", f"the file is larger than {self._max_bytes:,} bytes")
-        with os.fdopen(fd, "rb", closefd=False) as file:
-            return file.read(facts.st_size)
+def _open(path: str, root: Path | None) -> int:
+    if len(path) > _MAX_PATH_CHARS:
+        raise FetchError("file_not_found", f"a path is no longer than {_MAX_PATH_CHARS:,} characters")
+    if root is None:
+        return os.open(path, _OPEN)
+    real = Path(os.path.realpath(root / path))  # unlike Path.resolve, it has no error of its own for circles
+    if not real.is_relative_to(root):
+        raise FetchError("path_blocked", "the path leads out of the folder of `files_under`")
+    return _open_below(root, *real.relative_to(root).parts)
+
+
+def _read_regular(fd: int, max_bytes: int) -> bytes:
+    facts = os.fstat(fd)
+    _refuse_irregular(facts)
+    if facts.st_size > max_bytes:
+        raise FetchError("too_many_bytes", f"the file is larger than {max_bytes:,} bytes")
+    with os.fdopen(fd, "rb", closefd=False) as file:
+        return file.read(facts.st_size)
 
 
 def _open_below(root: Path, *parts: str) -> int:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-THUMBNAIL_SIDE: Final = 160
+THUMBNAIL_SIDE: Final = 256
+"""Large enough to be looked at alone, which a click on it does."""
 _JPEG_QUALITY: Final = 80
 
 # Autoescaping is on whatever the template is called: it is what makes a stranger's title text.
@@ -31,11 +33,11 @@ class Tile:
     Parameters
     ----------
     caption, note
-        A line below the picture, and a fainter one below that.
+        A line below the image, and a fainter one below that.
     thumbnail
         What `make_thumbnail` made; None leaves an empty frame.
     link
-        Where a click leads; no link unless it is http or https.
+        Where its caption leads; no link unless it is http or https.
     missing
         What the empty frame says.
     is_marked
@@ -46,7 +48,7 @@ class Tile:
     note: str = ""
     thumbnail: str | None = None
     link: str | None = None
-    missing: str = "no picture"
+    missing: str = "no image"
     is_marked: bool = False
 
     @property
@@ -73,6 +75,23 @@ def make_thumbnail(picture: Image.Image, side: int = THUMBNAIL_SIDE) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def render_gallery(title: str, shelves: Sequence[Shelf], *, text: str = "") -> str:
-    """Write the page."""
-    return _ENVIRONMENT.get_template("page.html").render(title=title, shelves=shelves, text=text)
+def render_gallery(
+    title: str,
+    shelves: Sequence[Shelf],
+    *,
+    text: str = "",
+    facts: Mapping[str, str] = MappingProxyType({}),
+    shelves_per_page: int | None = None,
+) -> str:
+    """Write the page.
+
+    Parameters
+    ----------
+    text, facts
+        What is said of all shelves, as a paragraph, and as names with what they stand for.
+    shelves_per_page
+        How many shelves are open at once; None for all.
+    """
+    size = shelves_per_page or max(len(shelves), 1)
+    pages = [shelves[start : start + size] for start in range(0, len(shelves), size)]
+    return _ENVIRONMENT.get_template("page.html").render(title=title, pages=pages, size=size, text=text, facts=facts)

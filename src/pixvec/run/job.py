@@ -16,7 +16,7 @@ from pixvec.errors import RunError, UsageError
 from pixvec.model import ClipModel
 from pixvec.pipeline import embed_unordered
 from pixvec.progress import telling_progress
-from pixvec.provenance import provenance, same_bits, text_provenance
+from pixvec.provenance import folder_facts, provenance, same_bits, text_provenance
 from pixvec.report import OnProgress, Report
 from pixvec.result_columns import result_schema
 from pixvec.run.log import keeping_log, log_path
@@ -65,8 +65,9 @@ class Job:
     @cached_property
     def provenance(self) -> dict[str, Any]:
         """What the vectors are made with."""
-        of = provenance if self.options.texts is None else text_provenance
-        return of(self.model, self.options)
+        if self.options.texts is not None:
+            return text_provenance(self.model, self.options)
+        return provenance(self.model, self.options) | folder_facts(self.options.files_under, self.output)
 
     @cached_property
     def results(self) -> pa.Schema:

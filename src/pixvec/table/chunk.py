@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pixvec.errors import RunError
 from pixvec.table.files import TableFile
@@ -35,6 +37,10 @@ class Chunk:
     def head(self, n_rows: int) -> Self:
         """Keep the first rows only."""
         return replace(self, table=self.table.slice(0, n_rows))
+
+    def filtered(self, mask: NDArray[np.bool_]) -> Self:
+        """Keep the rows where the mask, (n,), is set."""
+        return replace(self, table=self.table.filter(pa.array(mask)))
 
     def widened(self, table: pa.Table, keys: Mapping[str, str | None]) -> Self:  # noqa: ARG002 (kinds with text have)
         """Make it one of several files that are one table: `table` are its rows there, with the `keys` of the file."""

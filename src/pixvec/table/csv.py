@@ -15,10 +15,12 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise
+from itertools import chain, compress, pairwise
 from typing import Final, Self, TypeAlias
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pixvec.errors import UsageError
 from pixvec.table.cell_text import cell_texts
@@ -66,6 +68,12 @@ class CsvChunk(Chunk):
         """Keep the first rows only."""
         fields = [column[:n_rows] for column in self.records.fields]
         return replace(super(CsvChunk, self).head(n_rows), records=Records(fields, self.records.endings[:n_rows]))
+
+    def filtered(self, mask: NDArray[np.bool_]) -> Self:
+        """Keep the rows where the mask, (n,), is set."""
+        fields = [list(compress(column, mask)) for column in self.records.fields]
+        records = Records(fields, list(compress(self.records.endings, mask)))
+        return replace(super(CsvChunk, self).filtered(mask), records=records)
 
     def widened(self, table: pa.Table, keys: Mapping[str, str | None]) -> Self:
         """Add the keys to each record, and a line break to the last one of a file."""

@@ -11,10 +11,12 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
+from itertools import compress, islice
 from typing import Any, Final, Self
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pixvec.errors import UsageError
 from pixvec.table.cell_text import cell_texts, is_beyond_python, is_nested, json_text
@@ -39,6 +41,10 @@ class JsonChunk(Chunk):
     def head(self, n_rows: int) -> Self:
         """Keep the first rows only."""
         return replace(super(JsonChunk, self).head(n_rows), lines=self.lines[:n_rows])
+
+    def filtered(self, mask: NDArray[np.bool_]) -> Self:
+        """Keep the rows where the mask, (n,), is set."""
+        return replace(super(JsonChunk, self).filtered(mask), lines=list(compress(self.lines, mask)))
 
     def widened(self, table: pa.Table, keys: Mapping[str, str | None]) -> Self:
         """Add the keys to each object, and a line break to the last one of a file."""
