@@ -273,7 +273,9 @@ def test_an_output_that_cannot_be_is_named(name: str, pixvec: Pixvec, photos: Pa
 def test_a_full_disk_is_one_clear_line(checkpoint: str, photos: Path, site: ImageServer, tmp_path: Path) -> None:
     limited = ["bash", "-c", 'ulimit -f 1; trap "" XFSZ; exec "$@"', "bash", sys.executable, "-m", "pixvec", "embed"]
     flags = ["--model", checkpoint, "--allow-address", site.address, "-o", str(tmp_path / "out.parquet")]
-    finished = subprocess.run([*limited, str(photos), *flags], capture_output=True, text=True, timeout=60, check=False)
+    finished = subprocess.run(
+        [*limited, str(photos), "-c", "image_url", *flags], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (finished.returncode, len(finished.stderr.splitlines())) == (1, 1)
     assert "out.parquet cannot be written" in finished.stderr
     assert "File too large" in finished.stderr
@@ -283,7 +285,16 @@ def test_a_full_disk_is_one_clear_line(checkpoint: str, photos: Path, site: Imag
 def test_an_interrupted_run_leaves_nothing(checkpoint: str, server: ImageServer, tmp_path: Path) -> None:
     silent = server.add_raw("/silent", [], end="silence")
     (tmp_path / "in.csv").write_text(f"image_url\n{silent}\n")
-    flags = ["-o", str(tmp_path / "out.csv"), "--model", checkpoint, "--allow-address", server.address]
+    flags = [
+        "-c",
+        "image_url",
+        "-o",
+        str(tmp_path / "out.csv"),
+        "--model",
+        checkpoint,
+        "--allow-address",
+        server.address,
+    ]
     command = [sys.executable, "-m", "pixvec", "embed", str(tmp_path / "in.csv"), *flags]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not server.requests:
@@ -317,3 +328,20 @@ def test_every_option_is_a_flag_with_its_help() -> None:
     for known in options_of(FileOptions):
         assert "--" + known.name.replace("_", "-") in text
         assert str(known.help) in text
+
+
+def test_a_table_without_a_header_is_embedded_whole_and_gone_on_with(
+    pixvec: Pixvec, site: ImageServer, tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_text(f"{site.url('/0.jpg')}\n{site.url('/later.jpg')}\n")
+    refused = pixvec(tmp_path / "in.csv", tmp_path / "out.csv")
+    assert refused.returncode == 2
+    assert "without a header" in refused.stderr
+    assert pixvec(tmp_path / "in.csv", tmp_path / "out.csv", "--no-header").returncode == 0
+    assert "was finished already" in pixvec(tmp_path / "in.csv", tmp_path / "out.csv", "--no-header").stderr
+    site.add("/later.jpg", body=image_bytes(seed=1))
+    assert pixvec(tmp_path / "in.csv", tmp_path / "out.csv", "--no-header", "--retry-codes", "http_404").returncode == 0
+    table = pa.csv.read_csv(tmp_path / "out.csv", parse_options=pa.csv.ParseOptions(newlines_in_values=True))
+    assert table.column_names[:3] == ["column_1", "embedding", "embedding_error"]
+    assert table["column_1"].to_pylist() == [site.url("/0.jpg"), site.url("/later.jpg")]
+    assert table["embedding"].null_count == 0

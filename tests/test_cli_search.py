@@ -16,6 +16,7 @@ import pixvec
 from pixvec.cli import WRONG_USE, execute
 from pixvec.cli.console import visible
 from pixvec.cli.plain_table import plain_table
+from pixvec.table import open_table
 from pixvec.testing.images import encode
 from pixvec.testing.server import ImageServer
 from pixvec.testing.world import describe, draw_scene, imagine
@@ -131,6 +132,48 @@ def test_a_page_says_table_model_rank_and_score(
     assert "<dt>Table</dt><dd>t.parquet</dd>" in page
     assert "<dt>Model</dt><dd>demo</dd>" in page
     assert f"rank 1 · score {first['similarity']:.4f}\nrow {first['row']}" in page
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet", ".arrow", ".csv.gz", ".jsonl.zst"])
+def test_what_was_found_is_written_as_the_table_that_the_ending_names(table: Path, tmp_path: Path, ending: str) -> None:
+    output = tmp_path / f"found{ending}"
+    assert execute(["search", str(table), "a fir", "-k", "3", "-o", str(output)]) == 0
+    (chunk,) = open_table(output).chunks(10)
+    assert chunk.table.column_names == ["rank", "row", "similarity", *pq.read_schema(table).names]
+    assert list(map(int, chunk.table["rank"].to_pylist())) == [1, 2, 3]
+    rows = list(map(int, chunk.table["row"].to_pylist()))
+    assert chunk.table["image_url"].to_pylist() == pq.read_table(table)["image_url"].take(rows).to_pylist()
+    assert execute(["search", str(output), "a fir", "-k", "1", "-o", str(tmp_path / "again.json")]) == 0
+
+
+def test_what_was_found_keeps_types_and_only_the_columns_that_are_shown(table: Path, tmp_path: Path) -> None:
+    output = tmp_path / "found.parquet"
+    command = ["search", str(table), "a fir", "-k", "2", "--show", "image_url", "--show", "title", "-o", str(output)]
+    assert execute(command) == 0
+    found = pq.read_table(output)
+    assert found.column_names == ["rank", "row", "similarity", "image_url", "title"]
+    assert found.schema.types == [pa.int64(), pa.int64(), pa.float32(), pa.string(), pa.string()]
+
+
+@pytest.mark.parametrize(("format", "first"), [("csv", b"rank,row,similarity,title\n"), ("jsonl", b'{"rank": 1, ')])
+def test_a_table_goes_to_stdout(
+    table: Path, capsysbinary: pytest.CaptureFixture[bytes], format: str, first: bytes
+) -> None:
+    command = ["search", str(table), "a fir", "-k", "2", "--show", "title", "--format", format]
+    assert execute(command) == 0
+    alone = capsysbinary.readouterr().out
+    assert alone.startswith(first)
+    assert execute([*command, "-o", "-"]) == 0
+    assert capsysbinary.readouterr().out == alone
+
+
+def test_a_format_that_the_ending_contradicts_is_refused(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["search", str(table), "a fir", "--format", "json", "-o", str(tmp_path / "found.csv")]
+    assert execute(command) == WRONG_USE
+    assert "--format json and -o" in capsys.readouterr().err
+    assert not (tmp_path / "found.csv").exists()
 
 
 def test_an_image_of_the_net_is_fetched_under_the_guard(

@@ -105,8 +105,8 @@ def test_repeated_names_are_an_error_only_where_they_matter() -> None:
         ("missing.csv", "there is no file"),
         ("", "files of several kinds, a.csv and a.parquet"),
         ("no*.csv", r"no file matches .*no\*\.csv"),
-        ("a.txt", r"no ending that says what it is: \.parquet"),
-        ("a.parquet", "Parquet"),
+        ("a.txt", r"\.txt is not read here .*; possible are \.parquet"),
+        ("a.parquet", r"begins like text, not like \.parquet"),
     ],
     ids=["missing", "folder", "pattern", "ending", "not Parquet"],
 )
@@ -122,7 +122,7 @@ def test_an_input_that_cannot_be_read_is_a_usage_error(tmp_path: Path, name: str
     [
         ("in.csv", "is the input"),
         ("link.csv", "is the input"),
-        ("out.xlsx", r"no ending that says what it is: \.parquet"),
+        ("out.xlsx", r"\.xlsx is not written here .*; possible are \.parquet"),
         ("missing/out.csv", "there is no folder"),
         ("folder.csv", "is a folder"),
     ],

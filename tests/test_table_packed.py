@@ -63,13 +63,13 @@ def test_what_is_packed_says_the_same_as_what_is_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.csv.gz", TEXT.encode(), "cannot be unpacked"),
-        ("a.csv.zst", TEXT.encode(), "cannot be unpacked"),
+        ("a.csv.gz", TEXT.encode(), "is not compressed: name it a.csv"),
+        ("a.csv.zst", TEXT.encode(), "is not compressed: name it a.csv"),
         ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n', mtime=0)[:-6], "cannot be unpacked"),
-        ("a.parquet.gz", b"", "packed within"),
-        ("a.arrow", b"no", "cannot be read as Arrow"),
+        ("a.parquet.gz", b"", "only text is packed once more"),
+        ("a.arrow", b"\x00\x01", "cannot be read as Arrow"),
         ("a.feather", b"FEA1....", "first version of Feather"),
-        ("a.npy", b"no", "cannot be read as an array"),
+        ("a.npy", b"\x00\x01", "cannot be read as an array"),
     ],
 )
 def test_a_file_that_is_not_what_its_name_says_is_a_usage_error(

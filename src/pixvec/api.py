@@ -390,7 +390,7 @@ def embed_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
     **options
         The fields of `FileOptions`: those of `embed_table`, ``limit``, ``max_failed``, ``part_rows``, ``restart``,
         ``retry_failed``, ``retry_codes``, ``keep_going``, ``quiet``; for text ``delimiter``, ``encoding``,
-        ``infer_types``; ``progress`` as in `Embedder.embed`.
+        ``no_header``, ``no_quoting``, ``infer_types``; ``progress`` as in `Embedder.embed`.
 
     Raises
     ------

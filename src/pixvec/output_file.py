@@ -23,6 +23,7 @@ from pixvec.run.work_folder import put, work_folder
 from pixvec.table import Chunk, TableReader, create_table, keeps_metadata, open_frame, reporting_write_errors
 
 CHUNK_ROWS: Final = 512
+PAGE_ENDINGS: Final = (".html", ".htm")
 
 Facts: TypeAlias = Mapping[str, Any]
 """What the vectors of a column were made with."""

@@ -33,6 +33,8 @@ class Report:
     n_cached: int = 0
     """Pictures that were embedded, or found to be none, by an earlier run."""
     n_bytes: int = 0
+    column: str | None = None
+    """The column that was embedded, where it is one of a table."""
     is_of_texts: bool = False
     """Whether texts were embedded, which are neither fetched nor decoded."""
     n_cut: int = 0
@@ -110,6 +112,7 @@ class Report:
         """Say it for a person, in a few lines."""
         pace, repeats = f"{self.seconds:.1f} s, {self.rows_per_second:.1f} rows/s", f"{self.n_repeats:,} repeats saved"
         lines = [
+            f"column: {self.column}" if self.column is not None else "",
             f"{self.n_rows:,} rows: {self.n_vectors:,} vectors, {self.n_failed:,} without",
             f"decided by earlier runs: {self.n_resumed:,}" if self.n_resumed else "",
             f"failures: {most_common(self.failures)}" if self.failures else "",

@@ -150,7 +150,7 @@ def test_embedding_atlas_itself_reads_its_shape(table: Path) -> None:
         ("o.gexf", {"output_columns": "a,b"}, "expected 0 names, none with gexf"),
         ("o.parquet", {"output_columns": "v,w"}, "already has 'v'"),
         ("o.parquet", {"vectors": "title"}, "'title' holds no vectors"),
-        ("o.xyz", {}, "no ending that says what it is"),
+        ("o.xyz", {}, r"\.xyz is not written here; possible are .*\.graphml, \.gexf"),
         ("t.parquet", {"restart": True}, "is the input"),
         ("nowhere/o.gexf", {}, "there is no folder"),
     ],

@@ -7,16 +7,19 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import click
 
 from pixvec.cli.messages import of_this_command
+from pixvec.errors import PixvecError
 from pixvec.report import OnProgress, Report
 from pixvec.text_width import wrapped
 
 _LINE_EVERY_S = 10.0
+_HIDDEN: set[str] = set()
+"""Folders whose files are called by their names alone."""
 
 
 def say(text: str) -> None:
@@ -54,7 +57,22 @@ def terminal_width() -> int | None:
 
 def _readable(text: str) -> str:
     """Show what would do something to a terminal, and name options as flags."""
+    for folder in _HIDDEN:
+        text = text.replace(f"{folder}{os.sep}", "")
     return "\n".join(map(visible, of_this_command(text).split("\n")))
+
+
+@contextmanager
+def hide(folder: str) -> Iterator[None]:
+    """Leave the path of a folder out of what is printed on stderr while the block runs, and of errors that end it."""
+    _HIDDEN.add(folder)
+    try:
+        yield
+    except PixvecError as error:
+        error.args = tuple(str(part).replace(f"{folder}{os.sep}", "") for part in error.args)
+        raise
+    finally:
+        _HIDDEN.remove(folder)
 
 
 def was_printing(error: OSError) -> bool:

@@ -13,13 +13,15 @@ import click
 import numpy as np
 
 from pixvec.cli.console import say
-from pixvec.cli.flags import PATH, Command, check_json, with_json, with_options
+from pixvec.cli.flags import PATH, Command, with_json, with_options
+from pixvec.cli.notes import saying_log
 from pixvec.cli.shelves import Shown, take_records
+from pixvec.cli.streams import TABLE_FORMATS, reads_stdin, writes_stdout
 from pixvec.duplicates import BEST, GROUP, DuplicateOptions, Duplicates, Numbers, find_duplicates
 from pixvec.gallery import Shelf, render_gallery
 from pixvec.gallery.thumbnails import PictureOptions
-from pixvec.output_file import appearing, check_new_columns, check_places, write_with_columns
-from pixvec.table import TableReader, check_output, open_table
+from pixvec.output_file import PAGE_ENDINGS, appearing, check_new_columns, check_places, write_with_columns
+from pixvec.table import TABLE_ENDINGS, TableReader, check_output, check_output_ending, open_table
 from pixvec.vector_table import find_vector_column, provenance_beside, vector_provenance
 from pixvec.words import count
 
@@ -42,6 +44,8 @@ class _Options(DuplicateOptions, PictureOptions):
 @click.option("--quiet", is_flag=True, help="no summary")
 @with_json
 @with_options(_Options)
+@writes_stdout(*TABLE_FORMATS)
+@reads_stdin("input")
 def dedupe(
     input: str,
     *,
@@ -60,13 +64,13 @@ def dedupe(
     others. --keep best writes the best rows and those in no group. Rows without a vector are in no group; they are
     counted apart, and written unless --drop-failed is given. Without -o, only what was found is said.
     """
-    check_json(output, as_json=as_json)
     options = _Options(**given)
     reader = open_table(input)
     vectors = find_vector_column(reader, options.vectors)
     known = vector_provenance(reader, vectors, path=Path(input)) or {}
-    shown = Shown.find(reader, Path(input), known, vectors=vectors, column=column)
     _check_outputs(input, output, page, restart=restart)
+    with saying_log(quiet=quiet or page is None):
+        shown = Shown.find(reader, Path(input), known, vectors=vectors, column=column)
     found = find_duplicates(reader, options)
     if output is not None:
         _write(reader, found, Path(input), Path(output), options, restart=restart)
@@ -83,9 +87,11 @@ def dedupe(
 def _check_outputs(input: str, output: str | None, page: str | None, *, restart: bool) -> None:
     """Find what is wrong with them before any work."""
     if output is not None:
-        check_output(input, output)
+        check_output(input, output, endings=TABLE_ENDINGS)
     outputs = [Path(path) for path in (output, page) if path is not None]
     check_places(outputs, restart=restart, inputs=[Path(input)])
+    if page is not None:
+        check_output_ending(page, PAGE_ENDINGS)
 
 
 def _write(

@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from pixvec.cli.console import default_progress, say
-from pixvec.cli.flags import PATH, Command, check_json, with_json, with_options
+from pixvec.cli.flags import PATH, Command, with_json, with_options
+from pixvec.cli.notes import saying_log
+from pixvec.cli.streams import STREAM_FORMATS, reads_stdin, writes_stdout
 from pixvec.report import BugsMetError, Report, TooManyFailedError
 from pixvec.run import FileOptions, run_file
 
@@ -20,24 +22,28 @@ from pixvec.run import FileOptions, run_file
     "--output",
     type=PATH,
     required=True,
-    help="the file to write, its ending says the format; or a folder/ of parts",
+    help="the file to write, its ending says the format; a folder/ of parts; or - for stdout",
 )
 @with_json
 @with_options(FileOptions)
+@writes_stdout(
+    *STREAM_FORMATS, note="stdout: the table is written there at the end, and a stopped run cannot be resumed"
+)
+@reads_stdin("input", note="stdin: a stopped run can only be resumed by sending the same bytes again")
 def embed(input: str, output: str, as_json: bool, **options: Any) -> None:
-    """Embed a column of image URLs of INPUT: a table file, a pattern in quotes, or a folder, also one of pictures.
+    """Embed a column of image URLs of INPUT: a table file, a pattern in quotes, a folder of tables or images, or -.
 
     With --texts a column of texts is embedded instead, into the same space; long ones are cut where the model's length
     ends.
 
     The output has INPUT's rows and columns, in their order, and beside each row its vector or the reason why it has
-    none. A run that was stopped goes on when the same command is given again. Exit status: 0 every row decided, 1 the
-    run broke, 2 wrong use, 3 more failed than --max-failed allows, 130 interrupted.
+    none. A run that was stopped goes on when the same command is given again, unless it writes to stdout. Exit status:
+    0 every row decided, 1 the run broke, 2 wrong use, 3 more failed than --max-failed allows, 130 interrupted.
     """
-    check_json(output, as_json=as_json)
     settings = FileOptions(**options, progress=default_progress())
     try:
-        report = run_file(input, output, settings)
+        with saying_log(quiet=settings.quiet):
+            report = run_file(input, output, settings)
     except (TooManyFailedError, BugsMetError) as error:
         _summarize(error.report, output, settings, as_json=as_json)
         raise

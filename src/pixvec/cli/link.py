@@ -9,7 +9,8 @@ import click
 import numpy as np
 
 from pixvec.cli.console import default_progress, say
-from pixvec.cli.flags import PATH, Command, check_json, with_json, with_options
+from pixvec.cli.flags import PATH, Command, with_json, with_options
+from pixvec.cli.streams import TABLE_FORMATS, reads_stdin, writes_stdout
 from pixvec.export import LinkFileOptions, link_file
 from pixvec.link import Links
 from pixvec.progress import telling_progress
@@ -18,16 +19,17 @@ from pixvec.report import counting_rows
 
 @click.command(cls=Command)
 @click.argument("input", type=PATH)
-@click.option("-o", "--output", type=PATH, required=True, help="the file to write: .parquet, .csv, .graphml or .gexf")
+@click.option("-o", "--output", type=PATH, required=True, help="the table to write, or a graph: .graphml or .gexf")
 @click.option("--quiet", is_flag=True, help="no progress and no summary")
 @with_json
 @with_options(LinkFileOptions)
+@writes_stdout(*TABLE_FORMATS, "graphml", "gexf")
+@reads_stdin("input")
 def link(input: str, output: str, *, quiet: bool, as_json: bool, **options: Any) -> None:
     """Link each row of INPUT, a table with vectors, to the rows whose vectors are nearest.
 
     Rows without a vector are nobody's neighbour, and have no links. Rows are counted from 0; weights are cosines.
     """
-    check_json(output, as_json=as_json)
     wanted = LinkFileOptions(**options)
     with telling_progress(False if quiet else default_progress(), None) as tell:
         links = link_file(input, output, wanted, tell and counting_rows(tell))

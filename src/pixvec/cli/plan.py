@@ -9,6 +9,8 @@ import click
 
 from pixvec.cli.console import say, show
 from pixvec.cli.flags import PATH, Command, with_options
+from pixvec.cli.notes import saying_log
+from pixvec.cli.streams import reads_stdin
 from pixvec.planning import PlanOptions, plan_run
 from pixvec.planning.text import plan_text
 
@@ -18,6 +20,7 @@ from pixvec.planning.text import plan_text
 @click.option("--json", "as_json", is_flag=True, help="print all figures as JSON")
 @click.option("--quiet", is_flag=True, help="do not tell what is being done meanwhile")
 @with_options(PlanOptions)
+@reads_stdin("input")
 def plan(input: str, *, as_json: bool, quiet: bool, **given: Any) -> None:
     """Tell what embedding INPUT, a table file or a folder, will meet and cost, and write nothing.
 
@@ -25,7 +28,8 @@ def plan(input: str, *, as_json: bool, quiet: bool, **given: Any) -> None:
     rows without a vector by cause, formats and sizes, how fast each stage is on this machine, and with that time,
     memory, disk and the bottleneck. Give it the options that the run will have; a cache counts as empty.
     """
-    found = plan_run(input, PlanOptions(**given), (lambda _: None) if quiet else say)
+    with saying_log(quiet=quiet):
+        found = plan_run(input, PlanOptions(**given), (lambda _: None) if quiet else say)
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:

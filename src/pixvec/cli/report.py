@@ -14,11 +14,13 @@ from pixvec.cli.console import say, show
 from pixvec.cli.embed import embed
 from pixvec.cli.flags import PATH, Command, with_options
 from pixvec.cli.messages import in_flags
-from pixvec.output_file import appearing, check_place
+from pixvec.cli.streams import reads_stdin
+from pixvec.output_file import PAGE_ENDINGS, appearing, check_place
 from pixvec.review import ReviewOptions, review_table
 from pixvec.review.findings import Failure, Review
 from pixvec.review.page import render_review
 from pixvec.review.text import review_text
+from pixvec.table import check_output_ending
 
 
 @click.command(cls=Command)
@@ -27,6 +29,7 @@ from pixvec.review.text import review_text
 @click.option("--json", "as_json", is_flag=True, help="print all figures as JSON")
 @click.option("--restart", is_flag=True, help="replace a page that exists")
 @with_options(ReviewOptions)
+@reads_stdin("table")
 def report(table: str, *, page: str | None, as_json: bool, restart: bool, **given: Any) -> None:
     """Tell what happened to the rows of TABLE, which pixvec wrote: how many have no vector, why, and what to do.
 
@@ -36,6 +39,7 @@ def report(table: str, *, page: str | None, as_json: bool, restart: bool, **give
     """
     if page is not None:
         check_place(Path(page), restart=restart, inputs=[Path(table)])
+        check_output_ending(page, PAGE_ENDINGS)
     found = review_table(table, ReviewOptions(**given))
     told = _in_flags(found)
     if page is not None:

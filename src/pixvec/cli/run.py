@@ -9,6 +9,7 @@ import click
 
 from pixvec.cli.console import default_progress, say
 from pixvec.cli.flags import PATH, Command, with_options
+from pixvec.cli.streams import TABLE_FORMATS, reads_stdin, writes_stdout
 from pixvec.errors import UsageError
 from pixvec.recipe import RecipeError, RecipeOptions, run_recipe
 
@@ -16,10 +17,12 @@ from pixvec.recipe import RecipeError, RecipeOptions, run_recipe
 @click.command(cls=Command)
 @click.argument("recipe", type=PATH)
 @click.argument("table", type=PATH)
-@click.option("-o", "--output", type=PATH, required=True, help="the file to write: .csv or .parquet")
+@click.option("-o", "--output", type=PATH, required=True, help="the table to write, in the format of its ending")
 @with_options(RecipeOptions)
+@writes_stdout(*TABLE_FORMATS)
+@reads_stdin("table")
 def run(recipe: str, table: str, **options: Any) -> None:
-    """Run RECIPE, a text file, on TABLE, a CSV or Parquet file, which the recipe calls ds.
+    """Run RECIPE, a text file, on TABLE, a table file, which the recipe calls ds.
 
     The output has TABLE's rows and columns, and those that the recipe's steps make. --model, --precision, --decode and
     --no-normalize hold for steps that don't say it themselves. `pixvec steps` lists the steps that there are. Exit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import numpy as np
@@ -13,19 +13,21 @@ import pyarrow as pa
 
 from pixvec.cli.console import say
 from pixvec.cli.flags import PATH, Command, with_options
-from pixvec.cli.notes import saying_warnings
+from pixvec.cli.notes import saying_log, saying_warnings
 from pixvec.cli.plain_table import plain_cell, plain_table, print_table
 from pixvec.cli.shelves import Shown, take_records
+from pixvec.cli.streams import TABLE_FORMATS, check_stdout, reads_stdin, writing_stdout
 from pixvec.gallery import Shelf, render_gallery
 from pixvec.naming import unknown
 from pixvec.nearest import Hits
-from pixvec.output_file import appearing, check_place
+from pixvec.output_file import PAGE_ENDINGS, appearing, check_place, write_with_columns
 from pixvec.retrieve import COPIES, SIMILARITY, Query, SearchOptions, find_rows
-from pixvec.table import TableReader
-from pixvec.vector_table import find_vector_column, open_rows, vector_provenance
+from pixvec.table import TABLE_ENDINGS, TableReader, check_output_ending, open_frame
+from pixvec.vector_table import find_vector_column, open_rows, provenance_beside, take_rows, vector_provenance
 from pixvec.words import ROW, count
 
-_FORMATS = ("table", "json", "html")
+_TEXT_FORMATS: Final = {"table": (".txt",), "json": (".json",), "html": PAGE_ENDINGS}
+"""What is written as text, and the endings of such files."""
 
 
 @click.command(cls=Command)
@@ -34,8 +36,17 @@ _FORMATS = ("table", "json", "html")
 @click.option("--image", "images", multiple=True, help="search for pictures like this one too: a URL or a file")
 @click.option("--minus", multiple=True, help="less like this text")
 @click.option("-k", "--count", type=click.IntRange(min=1), default=10, show_default=True, help="how many rows to find")
-@click.option("--format", type=click.Choice(_FORMATS), help="by the ending of -o, else table")
-@click.option("-o", "--output", type=PATH, help="write there, and not to the terminal")
+@click.option(
+    "--format",
+    type=click.Choice((*_TEXT_FORMATS, *TABLE_FORMATS)),
+    help="what is printed, table by default; with -o the ending of the file says it",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    help="write there: a page, .html; .json; the rows as a table, such as .csv or .parquet; - is stdout",
+)
 @click.option("-c", "--column", help="the column of images; the one that was embedded when not given")
 @click.option("--show", multiple=True, help="a column to show; as a table the title and the URL when not given")
 @click.option("--restart", is_flag=True, help="replace an output that exists")
@@ -45,6 +56,7 @@ _FORMATS = ("table", "json", "html")
     help="show each image once, with the number of rows that hold it; the default for pages",
 )
 @with_options(SearchOptions, without=["unique"])
+@reads_stdin("table")
 def search(table: str, texts: tuple[str, ...], *, unique: bool | None, **given: Any) -> None:
     """Find the rows of TABLE whose pictures are nearest to TEXTS.
 
@@ -56,10 +68,11 @@ def search(table: str, texts: tuple[str, ...], *, unique: bool | None, **given: 
     query = Query(texts, given.pop("images"), given.pop("minus"), given.pop("count"))
     options = SearchOptions(**given, unique=form.is_page if unique is None else unique)
     reader, path = open_rows(table)
-    form.check(reader, path, options)
+    with saying_log(quiet=not form.is_page):
+        form.check(reader, path, options)
     with saying_warnings():
         hits = find_rows(reader, query, options, path=path)
-    form.write(_title(query), reader, hits, options)
+    form.write(_title(query), reader, path, hits, options)
 
 
 class _Form:
@@ -68,9 +81,8 @@ class _Form:
     def __init__(
         self, *, format: str | None, output: str | None, column: str | None, show: tuple[str, ...], restart: bool
     ) -> None:
-        ending = Path(output or "").suffix.lower().removeprefix(".")
-        self._format = format or (ending if ending in _FORMATS else "table")
-        self._output = None if output is None else Path(output)
+        self._output = None if output in {None, "-"} else Path(str(output))
+        self._format = (format or "table") if self._output is None else _format_of(self._output, format)
         self._column, self._show, self._restart = column, list(show), restart
         self._shown = Shown()
         self._about: dict[str, str] = {}
@@ -82,7 +94,9 @@ class _Form:
 
     def check(self, reader: TableReader, path: Path | None, options: SearchOptions) -> None:
         """Find the columns to show, and what is wrong with the output, before any work."""
-        if self._output is not None:
+        if self._output is None:
+            check_stdout(self._format)
+        else:
             check_place(self._output, restart=self._restart, inputs=[path] if path else [])
         for name in self._show:
             if reader.schema.names.count(name) != 1:
@@ -94,8 +108,11 @@ class _Form:
         self._shown = Shown.find(reader, path, known, vectors=vectors, column=self._column, titles=self._show)
         self._about = _about(known, path, options)
 
-    def write(self, title: str, reader: TableReader, hits: Hits, options: SearchOptions) -> None:
+    def write(self, title: str, reader: TableReader, path: Path | None, hits: Hits, options: SearchOptions) -> None:
         """Write rows to the output or the terminal."""
+        if self._format not in _TEXT_FORMATS:
+            self._write_rows(reader, path, hits)
+            return
         found = self._records(reader, hits, find_vector_column(reader, options.vectors))
         match self._format:
             case "json":
@@ -111,8 +128,24 @@ class _Form:
         if self._output is None:
             click.echo(text)
             return
-        with appearing(self._output, restart=self._restart) as path:
-            path.write_text(text + "\n", encoding="utf-8")
+        with appearing(self._output, restart=self._restart) as unfinished:
+            unfinished.write_text(text + "\n", encoding="utf-8")
+        say(f"wrote {self._output}")
+
+    def _write_rows(self, reader: TableReader, path: Path | None, hits: Hits) -> None:
+        """Write what was found as a table: what is known of the hits, and all columns of their rows or those shown."""
+        found = take_rows(reader, hits.rows, columns=self._show or None)
+        found = found.select(self._show) if self._show else found
+        said = pa.table(_said(hits))
+        kept = found.select([place for place, name in enumerate(found.column_names) if name not in said.column_names])
+        schema = pa.schema([*said.schema, *kept.schema], metadata=kept.schema.metadata)
+        rows = open_frame(pa.Table.from_arrays([*said.columns, *kept.columns], schema=schema))
+        facts = provenance_beside(path)
+        if self._output is None:
+            with writing_stdout(self._format) as output:
+                write_with_columns(rows, pa.table({}), output, restart=False, facts=facts)
+            return
+        write_with_columns(rows, pa.table({}), self._output, restart=self._restart, facts=facts)
         say(f"wrote {self._output}")
 
     def _records(self, reader: TableReader, hits: Hits, vectors: str) -> list[dict[str, Any]]:
@@ -134,6 +167,16 @@ class _Form:
         notes = list(map(_note, pa.table(_said(hits)).to_pylist()))
         tiles = self._shown.tiles(found, notes, options)
         return render_gallery(title, [Shelf(f"{what}, nearest first", tiles)], facts=self._about)
+
+
+def _format_of(output: Path, format: str | None) -> str:
+    """Choose a format by the ending of the output, which `format` must not contradict."""
+    texts = {ending: name for name, endings in _TEXT_FORMATS.items() for ending in endings}
+    ending = check_output_ending(output, (*texts, *TABLE_ENDINGS))
+    found = texts.get(ending, ending.removeprefix("."))
+    if format not in {None, found}:
+        raise click.UsageError(f"--format {format} and -o {output} contradict each other: leave --format out")
+    return found
 
 
 def _said(hits: Hits) -> dict[str, Any]:

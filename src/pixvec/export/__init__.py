@@ -9,20 +9,20 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias
 
 import pyarrow as pa
 
 from pixvec.errors import UsageError
 from pixvec.export.atlas import atlas_neighbors
-from pixvec.export.edges import EDGE_ENDINGS, write_edges
+from pixvec.export.edges import edge_table
 from pixvec.export.gexf import write_gexf
 from pixvec.export.graphml import write_graphml
 from pixvec.export.nodes import Nodes
 from pixvec.link import LinkOptions, Links, link_vectors
 from pixvec.options import option
 from pixvec.output_file import appearing, check_new_columns, check_place, write_with_columns
-from pixvec.table import TableReader, check_output, open_table
+from pixvec.table import TABLE_ENDINGS, TableReader, check_output, check_output_ending, open_frame, open_table
 from pixvec.vector_table import VectorColumn, find_vector_column, provenance_beside, read_vector_column
 
 __all__ = ["LinkFileOptions", "link_file"]
@@ -87,6 +87,7 @@ class _Job:
     def __init__(self, input: Path, output: Path, options: LinkFileOptions) -> None:
         self._input, self._output, self._options = input, output, options
         self._shape = options.to or _shape(output)
+        self._endings = _endings(self._shape)
         self._reader = open_table(input)
         self._names = _new_names(self._shape, options)
         self._check()
@@ -105,25 +106,28 @@ class _Job:
                 self._reader, added, self._output, restart=self._options.restart, dropped=self._dropped, facts=facts
             )
             return
+        if self._shape == "edges":
+            edges = open_frame(edge_table(links))
+            write_with_columns(edges, pa.table({}), self._output, restart=self._options.restart)
+            return
         with appearing(self._output, restart=self._options.restart) as path:
-            if self._shape == "edges":
-                write_edges(links, path, ending=self._output.suffix.lower())
-            else:
-                _GRAPHS[self._shape](links, self._nodes, path)
+            _GRAPHS[self._shape](links, self._nodes, path)
 
     def _check(self) -> None:
-        if self._shape not in _GRAPHS:
-            if self._options.attribute:
-                raise UsageError(f"`attribute` is for graphs (.graphml, .gexf): {self._shape} have none")
-            check_output(self._input, self._output)
-        if self._shape == "edges" and self._output.suffix.lower() not in EDGE_ENDINGS:
-            raise UsageError(f"{self._output}: edges are written to a file that ends in {' or '.join(EDGE_ENDINGS)}")
+        if self._shape not in _GRAPHS and self._options.attribute:
+            raise UsageError(f"`attribute` is for graphs (.graphml, .gexf): {self._shape} have none")
+        check_output(self._input, self._output, endings=self._endings)
         check_place(self._output, restart=self._options.restart, inputs=[self._input])
 
 
 def _shape(output: Path) -> Shape:
-    ending = output.suffix.lower().removeprefix(".")
-    return next((shape for shape in get_args(Shape) if shape == ending), "columns")
+    """Choose a shape by the output's ending."""
+    graphs: dict[str, Shape] = {".graphml": "graphml", ".gexf": "gexf"}
+    return graphs.get(check_output_ending(output, (*TABLE_ENDINGS, *graphs)), "columns")
+
+
+def _endings(shape: Shape) -> tuple[str, ...]:
+    return (f".{shape}",) if shape in _GRAPHS else TABLE_ENDINGS
 
 
 def _new_names(shape: Shape, options: LinkFileOptions) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pixvec.fetch import looks_like_url
 from pixvec.recipe.dataset import Dataset, InputColumn
-from pixvec.table.url_column import MIN_URL_SHARE, N_SAMPLED_CELLS
+from pixvec.table.url_column import N_SAMPLED_CELLS, holds_urls
 from pixvec.vector_table import parse_vector
 
 MAX_CATEGORIES: Final = 100
@@ -63,7 +63,9 @@ def column_type(
 ) -> str | None:
     """Find the type of a column, from all or the first of its cells; None where that is not known."""
     type_ = _type(column.type)
-    return _type_of_texts(_present(islice(column.cells(), n_cells)), is_url) if type_ in {"text", "category"} else type_
+    if type_ not in {"text", "category"}:
+        return type_
+    return _type_of_texts(column.name, _present(islice(column.cells(), n_cells)), is_url)
 
 
 def _is_url_or_file(folder: str | os.PathLike[str], text: str) -> bool:
@@ -84,8 +86,8 @@ def _present(cells: Iterable[object]) -> Iterator[object]:
     return (cell for cell in cells if cell is not None and not (isinstance(cell, str) and not cell))
 
 
-def _type_of_texts(cells: Iterator[object], is_url: Callable[[str], bool]) -> str | None:
-    """Tell texts that are all URLs, or vectors in JSON, or few that repeat themselves, from others."""
+def _type_of_texts(name: str, cells: Iterator[object], is_url: Callable[[str], bool]) -> str | None:
+    """Tell texts that are URLs, or vectors in JSON, or few that repeat themselves, from others."""
     n_cells = n_urls = 0
     different: set[str] = set()
     for cell in cells:
@@ -96,6 +98,6 @@ def _type_of_texts(cells: Iterator[object], is_url: Callable[[str], bool]) -> st
         n_urls += is_url(text)
         if len(different) <= MAX_CATEGORIES:
             different.add(text)
-    if n_urls >= MIN_URL_SHARE * n_cells:
+    if not n_cells or holds_urls(name, n_urls, n_cells):
         return "url" if n_cells else None
     return "category" if len(different) <= min(MAX_CATEGORIES, n_cells / 2) else "text"

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pixvec.columns import open_column
 from pixvec.errors import RunError, UsageError
-from pixvec.table import Frame, TableReader, open_frame, open_table
+from pixvec.table import Frame, ReadOptions, TableReader, open_frame, open_table
 
 CHUNK_ROWS: Final = 512
 _N_SAMPLED_CELLS: Final = 1_000
@@ -216,7 +216,7 @@ class _ObjectDataset(FrameDataset):
         return _ObjectColumn(name, open_column(self.source.column(name)).cells)
 
 
-def open_file(path: str | os.PathLike[str]) -> Dataset:
+def open_file(path: str | os.PathLike[str], options: ReadOptions | None = None) -> Dataset:
     """Open a table file.
 
     Raises
@@ -224,7 +224,7 @@ def open_file(path: str | os.PathLike[str]) -> Dataset:
     UsageError
         When it cannot be read.
     """
-    return Dataset(open_table(path), Path(path))
+    return Dataset(open_table(path, options), Path(path))
 
 
 def open_in_memory(table: object) -> FrameDataset:

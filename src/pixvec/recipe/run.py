@@ -30,7 +30,7 @@ from pixvec.recipe.session import RecipeOptions, Session
 from pixvec.recipe.signature import Work
 from pixvec.recipe.steps import STEPS
 from pixvec.recipe.values import Call, Column, Columns, Recipe
-from pixvec.table import check_output
+from pixvec.table import TABLE_ENDINGS, check_output
 from pixvec.vector_table import check_one_space
 
 StrPath: TypeAlias = str | os.PathLike[str]
@@ -71,7 +71,7 @@ def run_recipe(recipe: StrPath, ds: object, options: RecipeOptions) -> Any:
     if options.output is not None:
         _run_file(parsed, ds, Path(options.output), options)
         return None
-    dataset = open_file(ds) if isinstance(ds, str | os.PathLike) else open_in_memory(ds)
+    dataset = open_file(ds, options) if isinstance(ds, str | os.PathLike) else open_in_memory(ds)
     dropped = _run(parsed, dataset, options)
     return dataset.frame(dataset.added(dropped=dropped), dropped=dropped)
 
@@ -95,8 +95,8 @@ def _read(recipe: StrPath) -> str:
 def _run_file(recipe: Recipe, ds: object, output: Path, options: RecipeOptions) -> None:
     if not isinstance(ds, str | os.PathLike):
         raise UsageError("`output` is for a ds that is a file: a table in memory comes back, to be written by you")
-    check_output(ds, output)
-    dataset = open_file(ds)
+    check_output(ds, output, endings=TABLE_ENDINGS)
+    dataset = open_file(ds, options)
     with reserved(output, restart=options.restart) as unfinished:
         dropped = _run(recipe, dataset, options)
         write(dataset, output, unfinished, dropped=dropped)

@@ -14,6 +14,7 @@ from pixvec.options import option
 from pixvec.progress import telling_progress
 from pixvec.report import OnProgress
 from pixvec.settings import Settings
+from pixvec.table import ReadOptions
 
 Tell: TypeAlias = Callable[[str], None]
 """Takes a line for people."""
@@ -22,7 +23,7 @@ _LOGGER = logging.getLogger("pixvec")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeOptions(Settings, group="runs"):
+class RecipeOptions(Settings, ReadOptions, group="runs"):
     """How a recipe is run. What decides vectors holds for steps that don't say it themselves."""
 
     restart: bool = option(False, "replace an output that exists, once the new one is whole")

@@ -59,9 +59,9 @@ def _is_folder(output: StrPath) -> bool:
 
 def _open(input: Path, output: Path, options: FileOptions) -> Job:
     source = open_table(input, options)
-    column = options.find_column(source)
     dropped = replaced_columns(source.schema.names, options)
     check_columns(pa.schema([field for field in source.schema if field.name not in dropped]), output)
+    column = options.find_column(source)
     return Job(input=input, output=output, source=source, column=column, dropped=dropped, options=options)
 
 

@@ -56,6 +56,7 @@ class Job:
 
     def __post_init__(self) -> None:
         self.report.is_of_texts = self.options.texts is not None
+        self.report.column = self.column
 
     @cached_property
     def model(self) -> ClipModel:

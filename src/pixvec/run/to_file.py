@@ -76,8 +76,9 @@ def _written(chunks: Iterable[Chunk], results: Results, writer: TableWriter) -> 
 
 def _finished_facts(job: Job) -> dict[str, Any]:
     """State what two commands must agree in to have the same table."""
-    how_much = {"limit": job.options.limit, "infer_types": job.options.infer_types}
-    return {**job.made_with, **how_much, "input_sha256": content_sha256(job.input)}
+    names = ("limit", "infer_types", "no_header", "no_quoting")
+    how_read = {name: getattr(job.options, name) for name in names}
+    return {**job.made_with, **how_read, "input_sha256": content_sha256(job.input)}
 
 
 def _check_finished(job: Job, place: Path) -> None:

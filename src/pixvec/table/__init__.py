@@ -17,8 +17,17 @@ import pyarrow as pa
 
 from pixvec.errors import UsageError
 from pixvec.table.chunk import Chunk, TableReader, TableWriter, reporting_write_errors
+from pixvec.table.content import content_ending
 from pixvec.table.files import TableFile
-from pixvec.table.formats import FORMATS, format_of, keeps_metadata, pictures_folder, read_table
+from pixvec.table.formats import (
+    FORMATS,
+    TABLE_ENDINGS,
+    check_ending,
+    format_of,
+    keeps_metadata,
+    pictures_folder,
+    read_table,
+)
 from pixvec.table.frame import Frame, open_frame
 from pixvec.table.listing import content_sha256, list_files
 from pixvec.table.options import ReadOptions
@@ -26,6 +35,7 @@ from pixvec.table.parquet import ParquetWriter, check_type
 from pixvec.table.url_column import find_text_column, find_url_column
 
 __all__ = [
+    "TABLE_ENDINGS",
     "Chunk",
     "Frame",
     "ReadOptions",
@@ -33,7 +43,9 @@ __all__ = [
     "TableWriter",
     "check_columns",
     "check_output",
+    "check_output_ending",
     "check_path",
+    "content_ending",
     "content_sha256",
     "create_table",
     "find_text_column",
@@ -101,8 +113,26 @@ def create_table(
         return format_of(file).writer(file, source, results, dropped=dropped)
 
 
-def check_output(input: str | os.PathLike[str], output: str | os.PathLike[str]) -> None:
-    """Check, before any work, that `output` can be written and is not the input.
+def check_output_ending(output: str | os.PathLike[str], endings: Collection[str]) -> str:
+    """Check, before any work, that an output's ending stands for one of the formats that a command writes; give it.
+
+    Parameters
+    ----------
+    endings
+        In small letters, with their dots; those of text tables may be followed by ``.gz`` or ``.zst``.
+
+    Raises
+    ------
+    UsageError
+        If it doesn't: names the endings.
+    """
+    return check_ending(TableFile.of(Path(output)), endings)
+
+
+def check_output(
+    input: str | os.PathLike[str], output: str | os.PathLike[str], *, endings: Collection[str] = tuple(FORMATS)
+) -> None:
+    """Check, before any work, that `output` can be written, in one of the formats with `endings`, and is not the input.
 
     Raises
     ------
@@ -110,7 +140,7 @@ def check_output(input: str | os.PathLike[str], output: str | os.PathLike[str]) 
         If it can't, or is.
     """
     source, output = Path(input), Path(output)
-    format_of(TableFile.of(output))
+    check_output_ending(output, endings)
     check_path(output)
     with _blaming(output, "written"):
         if output.is_dir():

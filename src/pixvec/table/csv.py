@@ -1,22 +1,12 @@
-r"""CSV and TSV in and out: every cell is text, and a cell that is only passed on keeps its very bytes.
-
-A file is a run of fields, each with the separator after it:
-
-    field     = '"' (any character but '"' | '""')* '"' any text without separator
-              | any text without separator that does not begin with '"'
-    separator = the delimiter | "\r\n" | "\n" | "\r" | the end of the file
-
-One regular expression reads both, so that what a cell says and the bytes it was written with can't drift apart.
-"""
+"""CSV and TSV in and out: every cell is text, and a cell that is only passed on keeps its very bytes."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, compress, pairwise
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -25,36 +15,37 @@ from numpy.typing import NDArray
 from pixvec.errors import UsageError
 from pixvec.table.cell_text import cell_texts
 from pixvec.table.chunk import Chunk, TableReader, TableWriter
+from pixvec.table.csv_syntax import (
+    Records,
+    Token,
+    cell_of,
+    joined,
+    made_up_header,
+    n_lines,
+    quoted,
+    said_delimiter,
+    stray_quote,
+    token_pattern,
+    usual_delimiter,
+)
 from pixvec.table.files import TableFile, TextFile, create_text, n_line_breaks
 from pixvec.table.folder import FolderReader
 from pixvec.table.inference import infer_schema, typed
 from pixvec.table.options import ReadOptions
 
-DELIMITERS: Final = (",", ";", "\t", "|")
 BLOCK_CHARS: Final = 1 << 20
 MAX_RECORD_CHARS: Final = 64 << 20
 USUAL_DELIMITERS: Final = {".csv": ",", ".tsv": "\t"}
-
-Token: TypeAlias = tuple[str, str]
-"""A field as it is written, and the separator after it."""
-
-_QUOTED: Final = re.compile(r'"((?:[^"]++|"")*+)"(.*)', re.DOTALL)
+_STRAY_QUOTE: Final = "if the quote is text like any other, switch quoting off with `no_quoting=True`"
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
-    """Consecutive records as they are written.
+class Block:
+    """Whole records: the number of the line that the first one begins on, and how many line breaks there are."""
 
-    Parameters
-    ----------
-    fields
-        For each column, its fields: quotes and all.
-    endings
-        The line break after each record; empty where the file ends without one.
-    """
-
-    fields: list[list[str]]
-    endings: list[str]
+    line: int
+    n_breaks: int
+    tokens: list[Token]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +74,32 @@ class CsvChunk(Chunk):
 
 
 class CsvReader:
-    """A CSV or TSV file; the delimiter of CSV is the one that its first line has most of, where nobody says it."""
+    """A CSV or TSV file; the delimiter of CSV is the one that its first line says or has most of, where nobody says it.
+
+    Attributes
+    ----------
+    preamble
+        The line that says the delimiter to Excel, ``sep=;``; empty where there is none.
+    header
+        The names of the columns as they are written, made up where the file has none.
+    is_quoted
+        Whether quotes mean something.
+    """
 
     n_rows = None
 
     def __init__(self, file: TableFile, options: ReadOptions) -> None:
         self.ending = file.ending
         self.text = TextFile.open(file, options.encoding)
-        self.delimiter = options.delimiter or self._find_delimiter()
-        self._token = _token_pattern(self.delimiter)
-        self.header = self._read_header()
-        self.schema = pa.schema([(_cell(field), pa.string()) for (field,) in self.header.fields])
+        self.is_quoted = not options.no_quoting
+        self._cell = cell_of if self.is_quoted else str
+        self.preamble, delimiter = self._find_delimiter()
+        self.delimiter = options.delimiter or delimiter
+        self._token = token_pattern(self.delimiter, is_quoted=self.is_quoted)
+        first = self._read_first_record()
+        self._n_header_tokens = 0 if options.no_header else len(first.fields)
+        self.header = made_up_header(first) if options.no_header else first
+        self.schema = pa.schema([(self._cell(field), pa.string()) for (field,) in self.header.fields])
         if options.infer_types:
             self.schema = infer_schema(self)
 
@@ -101,9 +107,9 @@ class CsvReader:
         """Read chunks of `n_rows` rows."""
         width = len(self.schema)
         pending: list[Token] = []
-        n_skipped = width  # the header's tokens
-        for line, tokens in self._blocks():
-            pending += self._whole_rows(line, tokens)[n_skipped:]
+        n_skipped = self._n_header_tokens
+        for block in self._blocks():
+            pending += self._whole_rows(block)[n_skipped:]
             n_skipped = 0
             starts = range(0, len(pending) - n_rows * width + 1, n_rows * width)
             for start in starts:
@@ -113,43 +119,45 @@ class CsvReader:
             yield self._chunk(pending, columns)
 
     def _chunk(self, tokens: list[Token], columns: Collection[str] | None) -> CsvChunk:
-        records = _records(tokens, len(self.schema))
+        records = Records.of(tokens, len(self.schema))
         wanted = [index for index, name in enumerate(self.schema.names) if columns is None or name in columns]
         schema = pa.schema([self.schema.field(index) for index in wanted])
-        cells = [pa.array(map(_cell, records.fields[index]), pa.string()) for index in wanted]
+        cells = [pa.array(map(self._cell, records.fields[index]), pa.string()) for index in wanted]
         arrays = [typed(column, type_) for column, type_ in zip(cells, schema.types, strict=True)]
         return CsvChunk(pa.Table.from_arrays(arrays, schema=schema), records, self.delimiter)
 
-    def _find_delimiter(self) -> str:
-        if self.ending == ".tsv":
-            return "\t"
+    def _find_delimiter(self) -> tuple[str, str]:
+        """Read the line that says the delimiter, if there is one, and find the delimiter."""
         with self.text.reading() as text:
-            unquoted = re.sub(r'"[^"]*"', "", text.readline(BLOCK_CHARS))
-        return max(DELIMITERS, key=unquoted.count)
+            line = text.readline(BLOCK_CHARS)
+        if said := said_delimiter(line):
+            return line, said
+        return "", "\t" if self.ending == ".tsv" else usual_delimiter(line, is_quoted=self.is_quoted)
 
-    def _read_header(self) -> Records:
-        for _, tokens in self._blocks():
-            width = next(count for count, (_, separator) in enumerate(tokens, 1) if separator != self.delimiter)
-            return _records(tokens[:width], width)
+    def _read_first_record(self) -> Records:
+        for block in self._blocks():
+            width = next(count for count, (_, separator) in enumerate(block.tokens, 1) if separator != self.delimiter)
+            return Records.of(block.tokens[:width], width)
         raise UsageError(f"{self.text.file.path} is empty: its first line has to name the columns")
 
-    def _blocks(self) -> Iterator[tuple[int, list[Token]]]:
-        """Read whole records, some at a time, with the number of the line that the first one begins on."""
-        line, rest = 1, ""
+    def _blocks(self) -> Iterator[Block]:
+        """Read whole records, some at a time."""
+        line, rest = 1 + bool(self.preamble), ""
         with self.text.reading() as file:
+            file.read(len(self.preamble))
             # Blocks grow with the record they don't get to the end of, so that its start is not read over and over.
             while block := file.read(max(BLOCK_CHARS, len(rest))):
                 # A block must not end between the two characters of one line break.
                 tokens, rest = self._split(rest + block + (file.read(1) if block.endswith("\r") else ""))
+                n_breaks = n_line_breaks(joined(tokens))
                 if tokens:
-                    yield line, tokens
-                line += n_line_breaks(_text(tokens))
+                    yield Block(line, n_breaks, tokens)
+                line += n_breaks
                 if len(rest) > MAX_RECORD_CHARS:
-                    raise self.text.error(
-                        line, f"a record of over {MAX_RECORD_CHARS:,} characters; is a quote not closed?"
-                    )
+                    raise self.text.error(line, f"a record of over {MAX_RECORD_CHARS:,} characters; {_STRAY_QUOTE}")
         if rest:
-            yield line, self._last_record(line, rest)
+            tokens = self._last_record(line, rest)
+            yield Block(line, n_line_breaks(rest), tokens)
 
     def _split(self, text: str) -> tuple[list[Token], str]:
         """Cut text into the tokens of its whole records, and the text of the record that has not ended."""
@@ -157,30 +165,42 @@ class CsvReader:
         rest: list[Token] = []
         while tokens and tokens[-1][1] in {self.delimiter, ""}:
             rest.append(tokens.pop())
-        return tokens, _text(rest[::-1])
+        return tokens, joined(rest[::-1])
 
     def _last_record(self, line: int, text: str) -> list[Token]:
         """Read the last record of a file that ends without a line break."""
         tokens, rest = self._split(text + "\n")
         if rest:
-            raise self.text.error(line, "a quoted cell of the record that begins here has no closing quote")
+            raise self.text.error(
+                line, f"a quoted cell of the record that begins here has no closing quote; {_STRAY_QUOTE}"
+            )
         return [*tokens[:-1], (tokens[-1][0], "")]
 
-    def _whole_rows(self, line: int, tokens: list[Token]) -> list[Token]:
+    def _whole_rows(self, block: Block) -> list[Token]:
         """Check that each record has a cell for each column. A blank line is a row only where there is one column."""
-        width = len(self.schema)
+        width, tokens = len(self.schema), block.tokens
         ends = [count for count, (_, separator) in enumerate(tokens, 1) if separator != self.delimiter]
-        if ends == list(range(width, len(tokens) + 1, width)):
+        spans_lines = block.n_breaks > len(ends) - (not tokens[-1][1])
+        if ends == list(range(width, len(tokens) + 1, width)) and not spans_lines:
             return tokens
         rows: list[Token] = []
         for start, end in pairwise([0, *ends]):
-            is_blank = end - start == 1 and not tokens[start][0]
-            if end - start == width:
-                rows += tokens[start:end]
-            elif not is_blank:
-                where = line + n_line_breaks(_text(tokens[:start]))
-                raise self.text.error(where, f"cells: {end - start}, columns in the header: {width}")
+            record = tokens[start:end]
+            problem = self._problem(record, spans_lines=spans_lines)
+            if problem:
+                raise self.text.error(block.line + n_line_breaks(joined(tokens[:start])), problem)
+            if len(record) == width:
+                rows += record
         return rows
+
+    def _problem(self, record: list[Token], *, spans_lines: bool) -> str | None:
+        """Say what is wrong with a record; a blank line is none."""
+        what = stray_quote(record, self.delimiter) if spans_lines and self.is_quoted else None
+        if len(record) != len(self.schema) and not (len(record) == 1 and not record[0][0]):
+            what = f"cells: {len(record)}, columns in the header: {len(self.schema)}"
+        if what is None or n_lines(record) == 1:
+            return what
+        return f"a quoted cell spans {n_lines(record)} lines from here, and {what}; {_STRAY_QUOTE}"
 
 
 class CsvWriter(TableWriter):
@@ -194,12 +214,13 @@ class CsvWriter(TableWriter):
         super().__init__(file, source, results, dropped=dropped)
         like = _same_kind(source, file.ending)
         self._delimiter = like.delimiter if like else USUAL_DELIMITERS[file.ending]
-        self._passes_on = like is not None
-        header = like.header if like else Records([], ["\n"])
+        self._passes_on = like is not None and like.is_quoted
+        header = like.header if like and self._passes_on else Records([], ["\n"])
         names = source.schema.names[len(header.fields) :]
         if names:  # all, or those that a folder adds
             header = Records([*header.fields, *self._fields_of([[name] for name in names])], ["\n"])
         self._file = create_text(file, like=like.text if like else None)
+        self._file.write(like.preamble if like else "")
         self._write(header, self._fields_of([[name] for name in results.names]))
 
     def _append(self, chunk: Chunk, results: pa.Table) -> None:
@@ -237,39 +258,9 @@ def read_csv_files(files: Sequence[TableFile], options: ReadOptions) -> list[Csv
     return readers
 
 
-def quoted(cell: str, delimiter: str) -> str:
-    """Write a cell as a field, in quotes where it needs them."""
-    needs_quotes = any(character in cell for character in (delimiter, '"', "\n", "\r"))
-    return '"' + cell.replace('"', '""') + '"' if needs_quotes else cell
-
-
 def _same_kind(source: TableReader, ending: str) -> CsvReader | None:
     """Find the CSV file whose dialect its source has, so that its records can be passed on as they are."""
     if isinstance(source, FolderReader):
         delimiters = {getattr(reader, "delimiter", None) for reader in source.files.values()}
         source = source.first if source.first and len(delimiters) == 1 else source
     return source if isinstance(source, CsvReader) and source.ending == ending else None
-
-
-def _token_pattern(delimiter: str) -> re.Pattern[str]:
-    separator = re.escape(delimiter)
-    plain = rf"[^{separator}\r\n]*+"
-    quoted = r'"(?:[^"]++|"")*+'
-    # The last way to read a field is a quoted one whose end has not been read yet.
-    return re.compile(rf'({quoted}"{plain}|(?!"){plain}|{quoted})({separator}|\r\n?|\n|\Z)')
-
-
-def _records(tokens: list[Token], width: int) -> Records:
-    fields = [field for field, _ in tokens]
-    endings = [separator for _, separator in tokens[width - 1 :: width]]
-    return Records([fields[index::width] for index in range(width)], endings)
-
-
-def _cell(field: str) -> str:
-    if not field.startswith('"'):
-        return field
-    return _QUOTED.sub(lambda match: match[1].replace('""', '"') + match[2], field)
-
-
-def _text(tokens: list[Token]) -> str:
-    return "".join(chain.from_iterable(tokens))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pixvec.errors import UsageError
 from pixvec.naming import meant
 from pixvec.table.arrow import ArrowReader, ArrowWriter
 from pixvec.table.chunk import TableReader, TableWriter
+from pixvec.table.content import check_content
 from pixvec.table.csv import CsvWriter, read_csv_files
 from pixvec.table.files import PACKINGS, TableFile
 from pixvec.table.folder import FolderReader
@@ -62,25 +63,58 @@ _LOG_ENDING: Final = ".log.jsonl"
 """What a run tells of itself, beside its output; in a folder, it is none of the tables."""
 
 
+TABLE_ENDINGS: Final = tuple(ending for ending in FORMATS if ending != ".npy")
+"""The endings of files that hold a whole table, and not only its vectors."""
+_SPREADSHEET: Final = {"read": "save the sheet as .csv", "written": "a spreadsheet opens .csv"}
+_HINTS: Final[dict[str, dict[str, str]]] = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), _SPREADSHEET),
+    ".json": {"read": "with one object on each line it is .jsonl", "written": ".jsonl has one object on each line"},
+    ".txt": {"read": "text with a delimiter is .csv or .tsv"},
+    ".npy": {"written": "`pixvec embed` writes it"},
+    ".graphml": {"written": "`pixvec link --to graphml` writes it"},
+    ".gexf": {"written": "`pixvec link --to gexf` writes it"},
+    ".html": {"written": "`pixvec search -o`, `pixvec dedupe --html` and `pixvec report --html` write pages"},
+}
+"""What to do with formats that are asked for where they are not possible."""
+
+
 def format_of(file: TableFile) -> Format:
-    """Find the format of a file.
+    """Find the format of a file that is read.
 
     Raises
     ------
     UsageError
         If its ending stands for none, or is packed and cannot be.
     """
-    if file.ending not in FORMATS:
-        texts = ", ".join(ending for ending, known in FORMATS.items() if known.is_text)
-        others = ", ".join(ending for ending, known in FORMATS.items() if not known.is_text)
-        packed = " or ".join(PACKINGS)
+    return FORMATS[check_ending(file, FORMATS, "read")]
+
+
+def check_ending(file: TableFile, endings: Collection[str], done: Literal["read", "written"] = "written") -> str:
+    """Check that a file's ending stands for a format that is possible, and give it; every command asks here.
+
+    Raises
+    ------
+    UsageError
+        If it doesn't, or is packed and cannot be: names what is possible.
+    """
+    is_text = {ending: ending in FORMATS and FORMATS[ending].is_text for ending in endings}
+    if file.ending not in endings:
+        hint = _HINTS.get(file.ending, {}).get(done)
+        what = f"{file.ending} is not {done} here{f' ({hint})' if hint else ''}"
         raise UsageError(
-            f"{file.path} has no ending that says what it is: {others}, or {texts}, which {packed} may follow"
-            f"{meant(file.ending, FORMATS)}"
+            f"{file.path}: {what if file.ending[:1] == '.' else 'no ending says its format'}; {_possible(is_text)}"
+            f"{meant(file.ending, endings)}"
         )
-    if file.packing and not FORMATS[file.ending].is_text:
-        raise UsageError(f"{file.path}: {file.ending} is packed within; only text is packed once more")
-    return FORMATS[file.ending]
+    if file.packing and not is_text[file.ending]:
+        raise UsageError(f"{file.path}: only text is packed once more, and {file.ending} is not; {_possible(is_text)}")
+    return file.ending
+
+
+def _possible(is_text: dict[str, bool]) -> str:
+    texts = ", ".join(ending for ending, is_packable in is_text.items() if is_packable)
+    others = ", ".join(ending for ending, is_packable in is_text.items() if not is_packable)
+    packable = f"{texts}, which {' or '.join(PACKINGS)} may follow" if texts else ""
+    return f"possible are {', or '.join(filter(None, (others, packable)))}"
 
 
 def read_table(place: Path, options: ReadOptions) -> TableReader:
@@ -93,13 +127,18 @@ def read_table(place: Path, options: ReadOptions) -> TableReader:
     """
     listing = list_files(place)
     if listing is None:
-        file = TableFile.of(place)
-        return format_of(file).read([file], options)[0]
+        return _open([TableFile.of(place)], options)[0]
     listing = _of_one_kind(listing)
     if is_picture(listing.paths[0]):
         return PictureFolder(listing)
-    files = [TableFile.of(path) for path in listing.paths]
-    return FolderReader(listing, format_of(files[0]).read(files, options))
+    return FolderReader(listing, _open([TableFile.of(path) for path in listing.paths], options))
+
+
+def _open(files: Sequence[TableFile], options: ReadOptions) -> Sequence[TableReader]:
+    format_ = format_of(files[0])
+    for file in files:
+        check_content(file)
+    return format_.read(files, options)
 
 
 def pictures_folder(place: Path) -> Path | None:

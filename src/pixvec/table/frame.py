@@ -10,7 +10,7 @@ import sys
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from pixvec.errors import UsageError
 from pixvec.result_columns import read_vectors
 from pixvec.table.chunk import Chunk, TableReader, kept_indices
+
+_IMAGE_STRUCT: Final = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+"""How `datasets` has images."""
 
 
 class Frame(TableReader, Protocol):
@@ -91,7 +94,7 @@ class PandasFrame:
     def __init__(self, frame: Any) -> None:
         self._frame = frame
         self.n_rows = len(frame)
-        self.schema = pa.schema([(str(label), _pandas_kind(dtype)) for label, dtype in frame.dtypes.items()])
+        self.schema = pa.schema([(str(label), _pandas_kind(series)) for label, series in frame.items()])
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read the text in slices of the frame; cells that hold no text are null."""
@@ -195,19 +198,37 @@ def _fields(schema: pa.Schema, indices: list[int]) -> pa.Schema:
     return pa.schema([schema.field(index) for index in indices])
 
 
-def _pandas_kind(dtype: Any) -> pa.DataType:
-    """Tell text from what holds none. Objects may be text; numbers with NaN are what pandas makes of empty cells."""
-    if dtype.kind in "OUT":
-        return pa.string()
-    return pa.null() if dtype.kind == "f" else pa.bool_()
+def _pandas_kind(series: Any) -> pa.DataType:
+    """Tell text from what holds none: of objects, the first says it. pandas makes numbers with NaN of empty cells."""
+    kind = series.dtype.kind
+    if kind == "O":
+        first = series.first_valid_index() if series.index.is_unique else None
+        return pa.string() if first is None else _object_kind(series.at[first])
+    return pa.string() if kind in "UT" else pa.null() if kind == "f" else pa.bool_()
+
+
+def _object_kind(cell: Any) -> pa.DataType:
+    """Tell images, and lists of texts, from what may be text."""
+    match cell:
+        case bytes() | bytearray() | memoryview() | os.PathLike():
+            return pa.binary()
+        case {"bytes": _, "path": _}:
+            return _IMAGE_STRUCT
+        case list() | tuple() | np.ndarray() if len(cell) and isinstance(cell[0], str):
+            return pa.list_(pa.string())
+    return pa.binary() if hasattr(cell, "getexif") else pa.string()  # an image of Pillow's
 
 
 def _polars_kind(dtype: Any) -> pa.DataType:
     """Tell text, and what may hold pictures, from what holds neither."""
     name = dtype.base_type().__name__
-    if name in {"String", "Categorical", "Enum", "Object", "Binary", "Struct"}:
+    if name == "Struct":
+        return _IMAGE_STRUCT if {field.name for field in dtype.fields} == {"bytes", "path"} else pa.string()
+    if name in {"List", "Array"} and dtype.inner.base_type().__name__ == "String":
+        return pa.list_(pa.string())
+    if name in {"String", "Categorical", "Enum", "Object"}:
         return pa.string()
-    return pa.null() if name == "Null" else pa.bool_()
+    return {"Null": pa.null(), "Binary": pa.binary()}.get(name, pa.bool_())
 
 
 def _text_chunk(columns: list[Any], schema: pa.Schema) -> Chunk:

@@ -133,7 +133,8 @@ class JsonWriter(TableWriter):
             lines = [_without(line, self._dropped) for line in chunk.lines] if self._dropped else chunk.lines
         else:
             lines = [f"{{{members}}}\n" for members in _rows_of_members(chunk.table.select(self._kept))]
-        for line, members in zip(lines, _rows_of_members(results), strict=True):
+        added = _rows_of_members(results) if results.num_columns else [""] * len(lines)
+        for line, members in zip(lines, added, strict=True):
             self._file.write(spliced(line, members))
 
     def _finish(self) -> None:

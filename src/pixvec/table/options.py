@@ -12,6 +12,7 @@ from pixvec.options import Options, option
 from pixvec.table.files import TableFile
 
 _FOUND: Final[dict[str, Any]] = {"delimiter": None, "encoding": None}
+_NOT_OF_OUTPUTS: Final[dict[str, Any]] = {"infer_types": False, "no_header": False, "no_quoting": False}
 _SPELLINGS: Final = {"\\t": "\t", "tab": "\t"}  # what can be typed in a shell
 
 
@@ -21,12 +22,14 @@ class ReadOptions(Options, group="table"):
 
     delimiter: str | None = option(None, "what stands between the cells of CSV: ';', '|', tab …; found when not given")
     encoding: str | None = option(None, "the encoding of CSV, TSV and JSON Lines: latin-1, utf-16 …; UTF-8 by default")
+    no_header: bool = option(False, "the first line of CSV is a row: columns are called column_1, column_2, …")
+    no_quoting: bool = option(False, "a quote in CSV is a character like any other: cells end at delimiters and lines")
     infer_types: bool = option(False, "type a CSV column where every cell of the file turns back into the same text")
 
     def as_written(self, source: Path, output: Path) -> Self:
         """Say how a table is read that was written of one read so: in the same way, where both are of one kind."""
         is_alike = TableFile.of(source).ending == TableFile.of(output).ending
-        return replace(self, infer_types=False) if is_alike else replace(self, infer_types=False, **_FOUND)
+        return replace(self, **_NOT_OF_OUTPUTS, **({} if is_alike else _FOUND))
 
     def checked(self) -> Self:
         """Give the options with the delimiter spelled out.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
 import pyarrow as pa
 
@@ -25,20 +26,31 @@ USUAL_NAMES: Final = frozenset(
     }
 )
 
+LooksLikeUrl: TypeAlias = Callable[[str], bool]
+Samples: TypeAlias = list[tuple[str, list[str]]]
+"""The name and first cells of each column of text."""
 
-def find_url_column(table: TableReader, name: str | None = None, *, looks_like_url: Callable[[str], bool]) -> str:
-    """Find the column of URLs: `name` if it is given, else the one whose first cells say so, else that of pictures.
+_MAX_SHOWN_CHARS: Final = 80
+_LOGGER: Final = logging.getLogger("pixvec")
+
+
+def find_url_column(table: TableReader, name: str | None = None, *, looks_like_url: LooksLikeUrl) -> str:
+    """Find the column of URLs: `name` if it is given, else by names and first cells; the log says which was taken.
 
     Raises
     ------
     UsageError
-        If there is no such column, or more than one.
+        If there is no such column, or more than one, or the table's names look like its first row.
     """
     if name is None:
         found = COLUMN if isinstance(table, PictureFolder) else _find_by_cells(table, looks_like_url)
     else:
         found = name
+        if name not in table.schema.names:
+            _check_names([name for name in table.schema.names if "://" in name], looks_like_url)
     kind = _type_of(table, found)
+    if _is_list_of_text(kind):
+        raise UsageError(f"column {found!r} {_several(found)}; or name another column with `column`")
     if not (_may_be_text(kind) or _may_be_pictures(kind)):
         raise UsageError(f"column {found!r} holds neither text nor pictures: name another with `column`")
     return found
@@ -57,6 +69,17 @@ def find_text_column(table: TableReader, name: str) -> str:
     return name
 
 
+def holds_urls(name: str, n_urls: int, n_cells: int) -> bool:
+    """Tell whether a column holds URLs: one URL is enough where the column has a usual name, else it takes 80 %.
+
+    Parameters
+    ----------
+    n_urls, n_cells
+        How many cells look like URLs, of those that are not empty.
+    """
+    return n_urls > 0 and (_is_usual(name) or n_urls >= MIN_URL_SHARE * n_cells)
+
+
 def _type_of(table: TableReader, name: str) -> pa.DataType:
     """Give the type of the one column that is called so."""
     n_found = table.schema.names.count(name)
@@ -67,39 +90,82 @@ def _type_of(table: TableReader, name: str) -> pa.DataType:
     return table.schema.field(name).type
 
 
-def _find_by_cells(table: TableReader, looks_like_url: Callable[[str], bool]) -> str:
-    text_names: list[str] = [field.name for field in table.schema if _may_be_text(field.type)]
-    samples = _sample(table, text_names)
-    # A table without cells still has its names.
-    candidates = [
-        name
-        for name, sample in zip(text_names, samples, strict=True)
-        if _are_urls(sample, looks_like_url) or (not any(samples) and name.lower() in USUAL_NAMES)
-    ]
-    usual = [name for name in candidates if name.lower() in USUAL_NAMES]
-    for choice in (candidates, usual):
-        if len(set(choice)) == 1:
-            return choice[0]
-    structs: list[str] = [field.name for field in table.schema if _is_picture_struct(field.type)]
-    if not candidates and len(structs) == 1:
-        return structs[0]
-    if candidates:
-        raise UsageError(f"several columns hold URLs: {_listed(candidates)}; choose one with `column`")
+def _find_by_cells(table: TableReader, looks_like_url: LooksLikeUrl) -> str:
+    samples = _sample(table)
+    choice = _candidates(table, samples, looks_like_url)
+    _check_names(choice or [name for name in table.schema.names if "://" in name], looks_like_url)
+    if len(choice) > 1:
+        raise UsageError(f"several columns hold URLs: {_listed(choice)}; choose one with `column`")
+    if choice:
+        _tell(choice[0], samples, looks_like_url)
+        return choice[0]
     if not table.schema.names:
         raise UsageError("the table has no columns")
-    raise UsageError(f"none of the columns {_listed(table.schema.names)} holds URLs; name one with `column`")
+    lists = [field.name for field in table.schema if _is_list_of_text(field.type)]
+    hint = f"; {lists[0]!r} {_several(lists[0])}" if lists else ""
+    raise UsageError(f"none of the columns {_listed(table.schema.names)} holds URLs; name one with `column`{hint}")
 
 
-def _sample(table: TableReader, names: list[str]) -> list[list[str]]:
-    """Read the first cells that are not empty of each text column."""
-    samples: list[list[str]] = [[] for _ in names]
+def _candidates(table: TableReader, samples: Samples, looks_like_url: LooksLikeUrl) -> list[str]:
+    """List the columns that may be meant: what a usual name says counts before cells, and URLs before images.
+
+    One with a usual name and several URLs in a cell counts too, so that no other column is taken in its place.
+    """
+    is_empty = not any(sample for _, sample in samples)  # a table without cells still has its names
+    urls = [name for name, sample in samples if holds_urls(name, sum(map(looks_like_url, sample)), len(sample))]
+    usual = [field for field in table.schema if _is_usual(field.name)]
+    several = [name for name, sample in samples if any("://" in cell for cell in sample)]
+    kinds: tuple[list[str], ...] = (
+        [name for name, _ in samples if _is_usual(name) and (is_empty or name in urls)],
+        [
+            field.name
+            for field in usual
+            if _may_be_pictures(field.type) or _is_list_of_text(field.type) or field.name in several
+        ],
+        urls,
+        [field.name for field in table.schema if _is_picture_struct(field.type)],
+    )
+    return list(dict.fromkeys(next(filter(None, kinds), [])))
+
+
+def _check_names(names: Iterable[str], looks_like_url: LooksLikeUrl) -> None:
+    """Refuse a table whose first row was taken for its names.
+
+    Raises
+    ------
+    UsageError
+        If a name is a URL.
+    """
+    if url := next(filter(looks_like_url, names), None):
+        raise UsageError(
+            f"a column is called {url[:_MAX_SHOWN_CHARS]!r}: the first line of a CSV file without a header was "
+            "probably read as its header; read it with `no_header=True`, or name the column with `column` if that is "
+            "its name"
+        )
+
+
+def _tell(found: str, samples: Samples, looks_like_url: LooksLikeUrl) -> None:
+    """Log which column was taken, and which others one might have expected."""
+    passed_over = [name for name, sample in samples if _is_usual(name) and not any(map(looks_like_url, sample))]
+    others = f"; no URL is among the first cells of {_listed(passed_over)}" if passed_over else ""
+    _LOGGER.info("reading images from column %r%s", found, others)
+
+
+def _sample(table: TableReader) -> Samples:
+    """Read the first cells that are not empty of each text column, whose names may repeat."""
+    samples: Samples = [(field.name, []) for field in table.schema if _may_be_text(field.type)]
+    names = [name for name, _ in samples]
     for chunk in islice(table.chunks(N_SAMPLED_CELLS, columns=names), MAX_SAMPLED_CHUNKS):
         text_columns = [column for column in chunk.table.columns if _may_be_text(column.type)]
-        for sample, column in zip(samples, text_columns, strict=True):
-            sample.extend(filter(None, column.to_pylist()))
-        if all(len(sample) >= N_SAMPLED_CELLS for sample in samples):
+        for (_, sample), column in zip(samples, text_columns, strict=True):
+            sample.extend(cell for cell in column.to_pylist() if cell and not cell.isspace())
+        if all(len(sample) >= N_SAMPLED_CELLS for _, sample in samples):
             break
-    return [sample[:N_SAMPLED_CELLS] for sample in samples]
+    return [(name, sample[:N_SAMPLED_CELLS]) for name, sample in samples]
+
+
+def _is_usual(name: str) -> bool:
+    return name.lower() in USUAL_NAMES
 
 
 def _may_be_text(type_: pa.DataType) -> bool:
@@ -116,8 +182,16 @@ def _is_picture_struct(type_: pa.DataType) -> bool:
     return bool(pa.types.is_struct(type_)) and {field.name for field in type_} == {"bytes", "path"}
 
 
-def _are_urls(sample: list[str], looks_like_url: Callable[[str], bool]) -> bool:
-    return bool(sample) and sum(map(looks_like_url, sample)) >= MIN_URL_SHARE * len(sample)
+def _is_list_of_text(type_: pa.DataType) -> bool:
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view)
+    return any(is_kind(type_) for is_kind in kinds) and is_text(type_.value_type)
+
+
+def _several(name: str) -> str:
+    return (
+        f"has several texts in a cell: make a row of each first, with `table.explode({name!r})` in pandas and polars "
+        f"or `SELECT * REPLACE (unnest({name}) AS {name})` in DuckDB"
+    )
 
 
 def _listed(names: Iterable[str]) -> str:
