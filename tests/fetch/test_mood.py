@@ -38,7 +38,7 @@ def test_bad_answers_win_it_nothing(code: str) -> None:
     assert (host.n_connections, host.down_as) == (16, None)
 
 
-@pytest.mark.parametrize("code", [*TOO_BUSY, *NO_ANSWER])
+@pytest.mark.parametrize("code", ["http_429", *NO_ANSWER])
 def test_a_push_back_halves_its_connections_down_to_one(code: str) -> None:
     host, borne = mood(down_after=100), []
     for second in range(6):
@@ -147,13 +147,58 @@ def test_an_answer_brings_a_host_up_again() -> None:
     assert host.down_as is None
 
 
-@pytest.mark.parametrize("code", TOO_BUSY)
-def test_a_host_that_is_only_busy_is_given_a_minute(code: str) -> None:
+@pytest.mark.parametrize(("code", "n_of_urls"), [("http_429", 0), ("http_503", 6)])
+def test_a_host_that_is_only_busy_is_given_a_minute(code: str, n_of_urls: int) -> None:
     host = mood()
-    learn(host, *[code] * 60)
+    learn(host, *[code] * (n_of_urls + 60))
     assert host.down_as is None
-    learn(host, code, since=60.0)
+    learn(host, code, since=n_of_urls + 60.0)
     assert host.down_as == code
+
+
+URLS_OWN = ["http_503", "connect_error", "dns_error", "host_not_found"]
+
+
+@pytest.mark.parametrize("code", URLS_OWN)
+def test_a_failure_of_every_sixth_request_is_its_urls_own(code: str) -> None:
+    host = mood(backoff_s=1000.0)
+    learn(host, *[*[None] * 5, code] * 20)
+    assert host.n_connections >= 16
+    assert (host.down_as, host.held_until < 100.0) == (None, True)
+
+
+@pytest.mark.parametrize("code", URLS_OWN)
+def test_a_failure_of_more_than_a_fifth_of_the_last_32_requests_is_the_hosts(code: str) -> None:
+    host = mood()
+    learn(host, *[None] * 26, *[code] * 6)
+    before = host.n_connections
+    learn(host, code, since=32.0)
+    assert host.n_connections == before // 2
+
+
+def test_at_first_six_requests_say_nothing() -> None:
+    host, borne = mood(), []
+    for second in range(9):
+        learn(host, "http_503", since=second)
+        borne.append(host.n_connections)
+    assert borne == [16] * 6 + [8, 4, 2]
+
+
+def test_what_fails_again_when_it_is_tried_again_says_nothing_of_the_host() -> None:
+    host = mood(backoff_s=1000.0)
+    learn(host, *[None] * 26, *["http_503"] * 6)
+    for second in range(100, 200):
+        host.learn("http_503", started=second, now=second + 1, is_retry=True)
+    assert (host.n_connections >= 16, host.held_until < 100.0) == (True, True)
+
+
+@pytest.mark.parametrize(("code", "retry_after_s"), [("http_429", None), ("http_429", 1.0), ("http_503", 1.0)])
+def test_a_request_to_wait_is_the_hosts_though_it_is_the_only_one(code: str, retry_after_s: float | None) -> None:
+    host = mood()
+    learn(host, *[None] * 32)
+    before = host.n_connections
+    learn(host, code, since=32.0, retry_after_s=retry_after_s)
+    assert host.n_connections == before // 2
 
 
 def test_a_host_that_wants_to_be_left_alone_for_long_is_down_after_five_such_answers() -> None:

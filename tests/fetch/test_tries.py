@@ -170,3 +170,13 @@ def test_a_host_that_comes_back_is_found_up(server: ImageServer) -> None:
     outcomes = asyncio.run(run())
     assert sum("not tried" not in str(outcome) for outcome in outcomes) == 6
     assert server.n_requests("/") == 6
+
+
+@pytest.mark.parametrize("answer", [BUSY, b""], ids=["503", "no answer"])
+def test_urls_that_fail_hold_up_no_others_of_their_host(server: ImageServer, answer: bytes) -> None:
+    urls = [
+        server.add(f"/{n}", body=b"whole") if n % 20 else server.add_raw(f"/{n}", [b"", answer]) for n in range(1, 400)
+    ]
+    # Were one of them the host's failure, the others would wait for days.
+    outcomes = fetch_all(urls, tries=1, backoff_s=1e6)
+    assert outcomes.count(b"whole") == 380

@@ -148,6 +148,10 @@ class Fetcher:
                     self._refuse_blocked(source)
                 yield await self._persist(partial(self._attempt, source, lease, unless), lease)
 
+    def per_second(self, source: Place) -> float:
+        """Return how many requests the host of a source has been found to bear in a second; infinite where unknown."""
+        return self._slots.per_second(source.origin if isinstance(source, URL) else str(source.host))
+
     def _refuse_blocked(self, url: URL) -> None:
         """Refuse an address before anything is set up to dial it: the guard would, and a column may be full of them."""
         if url.names_an_address and not self._options.proxy and (rule := self._guard.refusal(url.host, url.port)):

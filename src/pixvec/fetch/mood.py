@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import math
 import random
+from collections import deque
 from typing import Final
 
 from pixvec.codes import is_retryable
 from pixvec.fetch.options import FetchOptions
+from pixvec.fetch.pace import Pace
 
 _NO_ANSWER: Final = frozenset({"timeout", "connect_error", "dns_error", "host_not_found"})
 _TOO_BUSY: Final = frozenset({"http_429", "http_503"})
+_MAY_BE_THE_URLS: Final = frozenset({"http_503", "connect_error", "dns_error", "host_not_found"})
+_N_RECENT: Final = 32
+_MOST_OF_URLS: Final = _N_RECENT // 5
+"""A host of whose last 32 requests a fifth or less failed so is well, and those URLs are not."""
 _NOT_ASKED: Final = frozenset({"address_blocked"})
 _MAX_DOUBLINGS: Final = 6
 
@@ -23,7 +29,12 @@ class Mood:
 
     The number of connections grows by one with each round of good answers, and is halved when the host pushes back.
     Requests that were under way together tell of one push only: it is news where the request began after the last one.
-    A time-out while others were answered costs one connection: few such make no difference, many add up.
+    429 and whatever comes with Retry-After is the host's. Any other failure of one that has answered before may be its
+    URL's own, and is taken for that unless more than a fifth of the last 32 requests failed so. A time-out while others
+    were answered costs one connection: few such make no difference, many add up.
+
+    A host that is too busy is asked more slowly too, as `Pace` finds out: one that answers fast refuses more requests
+    than a single connection brings.
 
     A host is down when it has pushed back `down_after` times running, each time another row: a row's further tries slow
     the host down and count no more, or a few slow pages would speak for all others. Two things make that milder. Once a
@@ -46,6 +57,9 @@ class Mood:
         self._pushing_since = -math.inf
         self._slowed_at = -math.inf
         self._answered_at = -math.inf
+        self._pace = Pace()
+        self._recent: deque[bool] = deque(maxlen=_N_RECENT)
+        """Of the last requests, whether each failed in a way that may be its URL's own."""
 
     @property
     def n_connections(self) -> int:
@@ -55,7 +69,12 @@ class Mood:
     @property
     def held_until(self) -> float:
         """When it may be asked again; the time may have passed."""
-        return self._held_until
+        return max(self._held_until, self._pace.next_at)
+
+    @property
+    def per_second(self) -> float:
+        """How many requests it bears in a second; infinite where it has not refused any."""
+        return self._pace.per_second
 
     @property
     def down_as(self) -> str | None:
@@ -69,6 +88,10 @@ class Mood:
         self._retry_at = now + self._options.down_retry_s
         self._held_until = now
         return True
+
+    def begin(self, now: float) -> None:
+        """Take note that a request begins."""
+        self._pace.begin(now)
 
     def learn(
         self,
@@ -94,15 +117,25 @@ class Mood:
         """
         if code in _NOT_ASKED:
             return
-        if code in _NO_ANSWER or code in _TOO_BUSY:
+        may_be_the_urls = code in _MAY_BE_THE_URLS and retry_after_s is None
+        if not is_retry:  # what failed once is likely to fail again
+            self._recent.append(may_be_the_urls)
+        if may_be_the_urls and self._is_well(code):
+            self._n_pushes = 0 if code in _TOO_BUSY else self._n_pushes
+        elif code in _NO_ANSWER or code in _TOO_BUSY:
             self._be_pushed(code, started, now, retry_after_s or 0.0, is_retry=is_retry)
         else:
             self._be_answered(code, now)
         if retry_after_s is not None and code is not None and is_retryable(code) and self._is_bearable(retry_after_s):
             self._held_until = max(self._held_until, now + retry_after_s)
 
+    def _is_well(self, code: str | None) -> bool:
+        has_answered = code in _TOO_BUSY or self._answered_at > -math.inf
+        return has_answered and sum(self._recent) <= _MOST_OF_URLS
+
     def _be_answered(self, code: str | None, now: float) -> None:
         if code is None or not is_retryable(code):
+            self._pace.answered(now)
             self._window = min(float(self._options.connections_per_host), self._window + 1 / self._window)
         self._n_pushes = 0
         self._answered_at = now
@@ -115,6 +148,8 @@ class Mood:
         is_news = started >= self._slowed_at
         if is_news:
             self._slow_down(now)
+            if code in _TOO_BUSY:
+                self._pace.refused(now)
         if not is_retry and (is_news or code == "timeout" or self._answered_at == -math.inf):
             self._count_push(code, now, bears_waiting=code in _TOO_BUSY and self._is_bearable(retry_after_s))
 

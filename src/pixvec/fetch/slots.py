@@ -6,6 +6,7 @@ It must not know what is asked.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -93,6 +94,11 @@ class Slots:
         finally:
             self._leave(name, host)
 
+    def per_second(self, name: str) -> float:
+        """Return how many requests a host has been found to bear in a second; infinite where it refused none."""
+        mood = self._hosts[name].mood if name in self._hosts else self._moods.get(name)
+        return mood.per_second if mood else math.inf
+
     def _host(self, name: str) -> _Host:
         host = self._hosts.get(name)
         if host is None:
@@ -154,7 +160,9 @@ class _Host:
         while self._waiting and (self.mood.down_as or self._has_room()):
             place = self._waiting.popleft()
             if not place.done():
-                self._n_asking += 0 if self.mood.down_as else 1
+                if not self.mood.down_as:
+                    self._n_asking += 1
+                    self.mood.begin(asyncio.get_running_loop().time())
                 place.set_result(self.mood.down_as)
 
     def _has_room(self) -> bool:

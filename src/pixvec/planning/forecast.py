@@ -126,16 +126,20 @@ class Forecast:
         return max(fetch.seconds, decode.seconds + model.seconds + own_s)
 
     def _fetching_s(self, n_urls: int, weights: Weights) -> float:
-        """Say how long fetching takes: all connections are busy, or those to the busiest host are, or this process."""
+        """Say how long fetching takes: all connections are busy, or the host that takes longest, or this process."""
         seconds = weights.mean({one: one.fetch_s for one in self._trial.tries})
         in_all = n_urls * seconds / self._options.connections
         part = n_urls / max(self._survey.n_urls, 1)
         at_hosts = [
-            part * host.n_rows * host.seconds / self._options.connections_per_host
+            part * host.n_rows * self._row_s(host.name, host.seconds)
             for host in self._all_hosts()
             if host.seconds is not None
         ]
         return max([in_all, n_urls * self._trial.url_cpu_s, *at_hosts])
+
+    def _row_s(self, host: str, seconds: float) -> float:
+        """Return how long a row keeps the next one of its host waiting, with as many at once as the host bears."""
+        return max(seconds / self._options.connections_per_host, 1 / self._trial.per_second.get(host, math.inf))
 
     def _outcomes(self) -> tuple[Outcome, ...]:
         tried: defaultdict[str, list[Try]] = defaultdict(list)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import math
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 import numpy as np
@@ -76,12 +77,15 @@ class Trial:
     ----------
     url_cpu_s
         What this process, which works on one core at a time, spends on each URL; decoding and the model are not in it.
+    per_second
+        How many requests in a second those hosts bear that refused some because there were too many.
     """
 
     tries: tuple[Try, ...]
     fetching_s: float
     url_cpu_s: float
     n_decode_threads: int
+    per_second: Mapping[str | None, float] = field(default_factory=dict)
 
 
 def try_sample(sample: Iterable[Sampled], model: ClipModel, settings: Settings) -> Trial:
@@ -93,7 +97,8 @@ def try_sample(sample: Iterable[Sampled], model: ClipModel, settings: Settings) 
         cpu_s = time.process_time() - cpu_started
         if settings.isolate == "never":
             cpu_s = max(0.0, cpu_s - sum(one.decode_s or 0 for one in tries))
-        return Trial(tries, time.monotonic() - started, cpu_s / max(len(tries), 1), loop.resource.n_threads)
+        fetching_s, road = time.monotonic() - started, loop.resource
+        return Trial(tries, fetching_s, cpu_s / max(len(tries), 1), road.n_threads, road.per_second(tries))
 
 
 def measure_model(settings: Settings) -> tuple[ClipModel, ModelPace]:
@@ -145,6 +150,11 @@ class _Road:
             except RowError as error:
                 return Try(sampled, error.code, time.monotonic() - started if fetch_s is None else fetch_s, n_bytes)
             return Try(sampled, None, fetch_s, n_bytes, decode_s, image)
+
+    def per_second(self, tries: Iterable[Try]) -> dict[str | None, float]:
+        """Return what the hosts of these tries bear, where they have shown it."""
+        found = {one.sampled.host: self._fetcher.per_second(self._fetcher.locate(one.sampled.cell)) for one in tries}
+        return {host: per_second for host, per_second in found.items() if per_second < math.inf}
 
     async def _start_workers(self) -> None:
         """Let every worker decode a first picture: what that costs more, a run pays once."""
