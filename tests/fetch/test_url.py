@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pixvec.errors import FetchError
 from pixvec.fetch import looks_like_url, parse
@@ -18,6 +20,8 @@ from pixvec.fetch import looks_like_url, parse
         pytest.param("http://h.example:/a", "http://h.example/a", id="empty port"),
         pytest.param("http://h.example:8080/a", "http://h.example:8080/a", id="another port"),
         pytest.param("http://[2606:4700:0::1]:8080/a", "http://[2606:4700::1]:8080/a", id="IPv6"),
+        pytest.param("https:/h.example/a.jpg", "https://h.example/a.jpg", id="one slash"),
+        pytest.param("https:h.example/a.jpg", "https://h.example/a.jpg", id="no slash"),
         pytest.param("http://h.example/a#b?c", "http://h.example/a", id="fragment"),
         pytest.param("example.com/a.png", "https://example.com/a.png", id="no scheme"),
         pytest.param("//h.example/a.png", "https://h.example/a.png", id="two slashes"),
@@ -48,12 +52,126 @@ def test_reads_a_url(cell: str, expected: str) -> None:
         ("/a?", "/a?"),
         ("/a?url=http://x/y&b=a+b", "/a?url=http://x/y&b=a+b"),
         ("/a%23b.png", "/a%23b.png"),
-        ("/a/../b/./c//d", "/a/../b/./c//d"),
+        ("/a//b", "/a//b"),
         ('/"<>^`{|}', "/%22%3C%3E%5E%60%7B%7C%7D"),
     ],
 )
 def test_escapes_only_what_is_illegal(target: str, expected: str) -> None:
     assert expected == parse(f"http://h.example{target}").target
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/a/../b.jpg", "/b.jpg"),
+        ("/../c.jpg", "/c.jpg"),
+        ("/a/./d.jpg", "/a/d.jpg"),
+        ("/a/%2e%2E/e.jpg", "/e.jpg"),
+        ("/a/.%2e/%2E./f.jpg", "/f.jpg"),
+        ("/a/%2e/g.jpg", "/a/g.jpg"),
+        ("/a/b/..", "/a/"),
+        ("/a/b/.", "/a/b/"),
+        ("/a/..", "/"),
+        ("/a//../b", "/a/b"),
+        ("/.//a", "//a"),
+        ("/a/.../..b/c../.d", "/a/.../..b/c../.d"),
+        ("/a/..;x/%2e%2e%2fb/%252e%252e/c", "/a/..;x/%2e%2e%2fb/%252e%252e/c"),
+        ("/a%2F../b", "/a%2F../b"),
+        ("/a/../b%7E?c=/../%2e%2e/d&s=%3D", "/b%7E?c=/../%2e%2e/d&s=%3D"),
+        ("/a/../%41 中?", "/%41%20%E4%B8%AD?"),
+    ],
+)
+def test_resolves_dot_segments_and_changes_nothing_else(target: str, expected: str) -> None:
+    assert expected == parse(f"http://h.example{target}").target
+    assert expected == parse("http://h.example/x/y?z").join(target).target
+
+
+SEGMENTS = st.lists(
+    st.one_of(
+        st.sampled_from([".", "..", "%2e", "%2E", ".%2e", "%2E.", "%2e%2E", ""]),
+        st.text("aA0.%;=~+@:,!$&'()*", max_size=4),
+    ),
+    max_size=8,
+)
+DOTS = {".", ".."}
+
+
+@given(SEGMENTS, st.text("a./%?=&~+", max_size=6))
+def test_a_path_without_dot_segments_stays_as_it_is(segments: list[str], query: str) -> None:
+    path = "/" + "/".join(segments)
+    url = parse(f"http://h.example{path}?{query}")
+    sent, _, sent_query = url.target.partition("?")
+    left = sent.replace("%25", "%").split("/")[1:]
+    assert sent_query.replace("%25", "%") == query.replace("%25", "%")
+    assert not DOTS.intersection(segment.replace("%2e", ".").replace("%2E", ".") for segment in sent.split("/"))
+    if not any(segment.replace("%2e", ".").replace("%2E", ".") in DOTS for segment in segments):
+        assert left == path.replace("%25", "%").split("/")[1:]
+    assert parse(str(url)) == url
+
+
+@given(st.lists(st.sampled_from(["a", "b", "..", "."]), min_size=1, max_size=8))
+def test_dot_segments_are_resolved_as_a_walk_through_folders(segments: list[str]) -> None:
+    walked: list[str] = []
+    for segment in segments:
+        match segment:
+            case "..":
+                walked = walked[:-1]
+            case ".":
+                pass
+            case _:
+                walked = [*walked, segment]
+    end = "/" if segments[-1] in DOTS and walked else ""
+    assert parse(f"http://h.example/{'/'.join(segments)}").target == f"/{'/'.join(walked)}{end}"
+
+
+@pytest.mark.parametrize(
+    ("cell", "hint"),
+    [
+        ("http://h.example/a.jpg, http://h.example/b.jpg", "several URLs"),
+        ("http://h.example/a.jpg,http://h.example/b.jpg", "several URLs"),
+        ("http://h.example/a?x=1 | http://h.example/b?x=1", "several URLs"),
+        ("http://h.example/a|https://h.example/b", "several URLs"),
+        ("http://h.example/a http://h.example/b", "several URLs"),
+        ("h.example/a.jpg, h.example/b.jpg", "several URLs"),
+        ("http://h.example/a.jpg, b.jpg", "several URLs"),
+        ("a.jpg, b.jpg", "several URLs"),
+        ("a.jpg|b.jpg", "several URLs"),
+        ("photos/a.jpg;photos/b.JPEG", "several URLs"),
+        ("http://h.example/a.jpg\nhttp://h.example/b.jpg", "several URLs"),
+        ("http://h.example/a\r\nb.jpg", "a line break"),
+        ('["http://h.example/a.jpg"]', "a list"),
+        ("['http://h.example/a.jpg', 'http://h.example/b.jpg']", "a list"),
+        ("[http://h.example/a.jpg]", "a list"),
+        ('{"url": "http://h.example/a.jpg"}', "a list"),
+        ('"http://h.example/a.jpg"', r"quotation mark \(U\+0022\) stands before http"),
+        ("'http://h.example/a.jpg", r"apostrophe \(U\+0027\) stands before http"),
+        ("\u200bhttp://h.example/a.jpg", r"zero width space \(U\+200B\) stands before http"),
+        ("\u201chttp://h.example/a.jpg\u201d", r"left double quotation mark \(U\+201C\) stands"),
+        ("<http://h.example/a.jpg>", r"less-than sign \(U\+003C\) stands before http"),
+        ('src="http://h.example/a.jpg"', "other text stands before http"),
+    ],
+)
+def test_says_what_a_cell_holds_that_is_not_one_url(cell: str, hint: str) -> None:
+    with pytest.raises(FetchError, match=rf"^invalid_url: .*{hint}"):
+        parse(cell)
+    assert not looks_like_url(cell)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/Paris, France.jpg",
+        "/width=80,quality=75/https://other.example/a.jpg",
+        "/?a=http://x.example/a,http://x.example/b",
+        "/x?files=a.jpg,b.jpg",
+        "/a b.png",
+        "/a|b.png",
+        "/a.jpg,b.jpg",
+        "/fetch/c_fill,w_300/http://x.example/a.jpg",
+    ],
+)
+def test_one_url_that_resembles_several_is_one(target: str) -> None:
+    parse(f"http://h.example{target}")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +183,6 @@ def test_escapes_only_what_is_illegal(target: str, expected: str) -> None:
         "http:",
         "http://",
         "http:///a.png",
-        "http:/a.png",
         "http://[",
         "http://[::1",
         "http://[fe80::1%eth0]/",
@@ -136,6 +253,13 @@ def test_blocks_other_schemes(scheme: str) -> None:
         ("/中.png", "http://h.example/%E4%B8%AD.png"),
         ("/\udce9.png", "http://h.example/%E9.png"),
         (" /x ", "http://h.example/x"),
+        ("/a/../b//c/%2e%2e/x", "http://h.example/b//x"),
+        (".//x", "http://h.example/a//x"),
+        ("../../../x/..", "http://h.example/"),
+        ("http:/x", "http://h.example/x"),
+        ("http:x", "http://h.example/a/x"),
+        ("https:/other.example/x", "https://other.example/x"),
+        ("/a.jpg, /b.jpg", "http://h.example/a.jpg,%20/b.jpg"),
     ],
 )
 def test_joins_a_location(location: str, expected: str) -> None:

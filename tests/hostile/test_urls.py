@@ -31,6 +31,24 @@ def test_case_2_no_text(codes: Codes) -> None:
     assert codes(cells) == ["invalid_url"] * 4 + ["null_input"]
 
 
+SEVERAL = [
+    "a.jpg, b.jpg",
+    "a.jpg|b.jpg",
+    "http://h.example/a.jpg, http://h.example/b.jpg",
+    "http://h.example/a.jpg\nhttp://h.example/b.jpg",
+    '["http://h.example/a.jpg", "http://h.example/b.jpg"]',
+]
+
+
+def test_case_2_several_urls_in_one_cell(checkpoint: str) -> None:
+    table = pixvec.embed_table(pa.table({"url": SEVERAL}), column="url", model=checkpoint)
+    assert table["embedding_error"].to_pylist() == ["invalid_url"] * len(SEVERAL)
+    assert all(
+        "the cell holds a list" in detail or "several URLs" in detail
+        for detail in table["embedding_detail"].to_pylist()
+    )
+
+
 @pytest.mark.parametrize(
     "cell",
     [
@@ -42,6 +60,11 @@ def test_case_3_no_host_and_no_look_up(outcome: Outcome, cell: str) -> None:
     dns = FakeDNS()
     assert outcome(cell, resolver=dns) == "invalid_url"
     assert not dns.asked
+
+
+def test_case_3c_one_slash_is_read_as_browsers_read_it(server: ImageServer, outcome: Outcome) -> None:
+    server.add("/a.jpg", body=b"ok")
+    assert outcome(f"http:/{server.address}/a.jpg") == "ok"
 
 
 @pytest.mark.parametrize("cell", ["example.com/a.png", "//example.com/a.png"])
@@ -70,13 +93,30 @@ def test_case_4_case_and_blanks_around(server: ImageServer, outcome: Outcome) ->
         ("/?url=http://x/y", "/?url=http://x/y"),
         ("/a.png#frag", "/a.png"),
         ("/a%23b.png", "/a%23b.png"),
-        ("/a/../b//c", "/a/../b//c"),
+        ("/a//b", "/a//b"),
     ],
 )
 def test_case_5_and_6_what_the_server_sees(server: ImageServer, fetch: Fetch, target: str, on_the_wire: str) -> None:
     server.add(on_the_wire, body=b"ok")
     fetch(server.url(target))
     assert [request.target for request in server.requests] == [on_the_wire]
+
+
+DOTS = {
+    "/a/../b.png": "/b.png",
+    "/../c.png": "/c.png",
+    "/a/./d.png": "/a/d.png",
+    "/a/%2e%2e/e.png?s=%2F../%7E": "/e.png?s=%2F../%7E",
+}
+
+
+@pytest.mark.parametrize(("target", "on_the_wire"), DOTS.items())
+@pytest.mark.parametrize("way", ["cell", "Location"])
+def test_case_5b_dot_segments(server: ImageServer, fetch: Fetch, target: str, on_the_wire: str, way: str) -> None:
+    server.add(on_the_wire, body=b"ok")
+    url = server.url(target) if way == "cell" else server.add("/r", status=302, headers={"Location": target})
+    assert fetch(url).body == b"ok"
+    assert server.requests[-1].target == on_the_wire
 
 
 @pytest.mark.parametrize(("n_chars", "code"), [(8000, "ok"), (10_000, "invalid_url"), (1_000_000, "invalid_url")])

@@ -1,7 +1,7 @@
 """The text of a cell -> a `URL`: the only place that reads URL text. It must not know what a name resolves to.
 
-A URL goes on the wire as its cell has it. Only what is illegal in a URL is escaped, because a URL that was signed and
-then tidied up is refused by its server.
+A URL goes on the wire as its cell has it. Only dot segments are resolved, and only what is illegal in a URL is escaped,
+because a URL that was signed and then tidied up is refused by its server.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import os
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, unquote_to_bytes, urljoin
+from urllib.parse import quote, unquote_to_bytes
 
 import idna
 
 from pixvec.errors import FetchError
 from pixvec.fetch.buckets import TRIMMED, names_object
+from pixvec.fetch.url_hints import IMAGE_ENDINGS, why_no_url, why_several
 
 MAX_URL_LENGTH: Final = 8192
 _PORTS: Final = {"http": 80, "https": 443}
@@ -24,10 +25,9 @@ _PORTS: Final = {"http": 80, "https": 443}
 # A scheme with a dot would be a host name, one of a single letter a drive.
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+-]+):", re.IGNORECASE)
 _SCHEMELESS: Final = re.compile(r"[^\s/?#@:]+\.(?P<last>[^\W\d_]+)/")
-_IMAGE_ENDINGS: Final = frozenset(
-    ["avif", "bmp", "gif", "heic", "heif", "ico", "jpe", "jpeg", "jpg", "png", "svg", "tif", "tiff", "webp"]
-)
-_PARTS: Final = re.compile(r"//(?P<authority>[^/?#]*)(?P<target>[^#]*)")
+_PARTS: Final = re.compile(r"/{0,2}(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>[^#]*)")
+_DOT: Final = re.compile(r"\.|%2e", re.IGNORECASE)
+_TWO_DOTS: Final = re.compile(r"(\.|%2e){2}", re.IGNORECASE)
 _AUTHORITY: Final = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^\[\]:]+)(:(?P<port>[0-9]{0,5}))?", re.IGNORECASE)
 _HOST: Final = re.compile(r"(?=.{1,254}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 _NUMERIC_HOST: Final = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?")
@@ -36,6 +36,7 @@ _FILE: Final = re.compile(r"(//(localhost)?(?=/))?(?P<path>(?!//)[^?#]*)([?#].*)
 _MAX_NAME_CHARS: Final = 200
 
 _REFUSED: Final = (
+    (re.compile(r"[\r\n]"), "a line break: the cell may hold several URLs"),
     (re.compile(r"[\x00-\x1f\x7f-\x9f]"), "a control character"),
     (re.compile(r"[\ud800-\udfff]"), "half of a surrogate pair"),
     (re.compile(r"\\"), "a backslash"),
@@ -88,21 +89,22 @@ class URL:
     def join(self, location: str) -> URL:
         """Resolve what a redirect's Location header says; bytes that were no UTF-8 stand in it as lone surrogates."""
         text = _UNDECODED_BYTE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", location.strip(TRIMMED))
-        if _SCHEME.match(text):
-            return parse(text)
+        scheme = _SCHEME.match(text)
+        if scheme and scheme[1].lower() == self.scheme and not text.startswith("//", scheme.end()):
+            text = text[scheme.end() :]  # a path, says the URL standard, though it is a host in a text of its own
+        elif scheme:
+            return _read(text)
         if text.startswith("//"):
-            return parse(f"{self.scheme}:{text}")
+            return _read(f"{self.scheme}:{text}")
         reference = text.partition("#")[0]
-        path, mark, query = reference.partition("?")
         if not reference:
             return self
         base = self.target.partition("?")[0]
-        try:
-            joined = urljoin(f"{self.origin}{base}", path)
-        except ValueError:
-            raise _invalid("brackets that hold no address") from None
-        # The query stays out of urljoin, which drops an empty one.
-        return parse(f"{joined}{mark}{query}")
+        if reference.startswith("/"):
+            base = ""
+        elif not reference.startswith("?"):
+            base = base[: base.rindex("/") + 1]
+        return _read(f"{self.origin}{base}{reference}")
 
 
 def parse(cell: str) -> URL:
@@ -114,14 +116,10 @@ def parse(cell: str) -> URL:
         ``scheme_blocked`` or ``invalid_url``, with what to do where there is something.
     """
     text = cell.strip(TRIMMED)
-    scheme, rest = _split_scheme(text)
-    _refuse_illegal(text)
-    parts = _PARTS.match(rest)
-    if parts is None:
-        raise _invalid(f"two slashes must follow {scheme}:")
-    host, port = _split_authority(parts["authority"])
-    target = parts["target"] if parts["target"].startswith("/") else f"/{parts['target']}"
-    return URL(scheme, host, _PORTS[scheme] if port is None else port, _escape(target))
+    url = _read(text)
+    if reason := why_several(text):
+        raise _invalid(reason)
+    return url
 
 
 def looks_like_url(text: str) -> bool:
@@ -163,6 +161,16 @@ def redacted(cell: str) -> str:
     return f"{url.origin}{url.target.partition('?')[0]}"[:_MAX_NAME_CHARS]
 
 
+def _read(text: str) -> URL:
+    scheme, rest = _split_scheme(text)
+    _refuse_illegal(text)
+    parts = _PARTS.match(rest)
+    assert parts is not None, "it matches any text"  # noqa: S101 (a condition that types cannot state)
+    host, port = _split_authority(parts["authority"])
+    target = _resolve_dots(parts["path"] or "/") + parts["query"]
+    return URL(scheme, host, _PORTS[scheme] if port is None else port, _escape(target))
+
+
 def _invalid(detail: str) -> FetchError:
     return FetchError("invalid_url", detail)
 
@@ -175,9 +183,9 @@ def _split_scheme(text: str) -> tuple[str, str]:
         return scheme, text[found.end() :]
     if text.startswith("//"):
         return "https", text
-    if (found := _SCHEMELESS.match(text)) and found["last"].lower() not in _IMAGE_ENDINGS:
+    if (found := _SCHEMELESS.match(text)) and found["last"].lower() not in IMAGE_ENDINGS:
         return "https", f"//{text}"
-    raise _invalid("no URL: a host name must stand before the first slash; for files of this machine see `files_under`")
+    raise _invalid(why_no_url(text[:MAX_URL_LENGTH]))
 
 
 def _refuse_illegal(text: str) -> None:
@@ -218,6 +226,22 @@ def _read_host(text: str) -> str:
 def _to_ascii(host: str) -> str:
     labels = idna.uts46_remap(host, std3_rules=False).split(".")
     return ".".join(label if label.isascii() else idna.alabel(label).decode() for label in labels)
+
+
+def _resolve_dots(path: str) -> str:
+    """Resolve ``.`` and ``..`` between slashes, escaped ones too, as the URL standard does (its "path state")."""
+    if not _DOT.search(path):
+        return path
+    kept: list[str] = []
+    is_dots = False
+    for segment in path[1:].split("/"):
+        goes_up = _TWO_DOTS.fullmatch(segment) is not None
+        is_dots = goes_up or _DOT.fullmatch(segment) is not None
+        if goes_up:
+            del kept[-1:]
+        elif not is_dots:
+            kept.append(segment)
+    return "/".join(["", *kept, *([""] if is_dots else [])])
 
 
 def _escape(target: str) -> str:
