@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pixvec.sniff import drop_stray_bytes, sniff
+from pixvec.sniff import drop_stray_bytes, name_no_image, sniff
 from pixvec.testing.images import image_bytes
 
 REST = bytes(range(1, 65))
@@ -61,3 +61,24 @@ def test_what_is_no_picture_has_no_name(body: bytes) -> None:
 def test_stray_bytes_before_a_jpeg_are_dropped(stray: bytes) -> None:
     body = image_bytes(size=(16, 16))
     assert drop_stray_bytes(stray + body) == body
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b"<!doctype html><title>secret</title>", "an HTML page"),
+        (b"\xef\xbb\xbf\r\n<!-- secret -->\n<!-- x -->\n<HTML lang=en>", "an HTML page"),
+        (b"<html></html>", "an HTML page"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "XML"),
+        (b'{"error": 1}', "JSON"),
+        (b'[{"error": 1}]', "JSON"),
+        (b"secret", "no picture"),
+        (b"", "no picture"),
+        (b"<!---->" * 600, "no picture"),
+        (b"{}" + bytes(range(256)), "JSON"),
+        (b"<b>secret", "no picture"),
+    ],
+)
+def test_names_what_is_served_in_place_of_an_image(body: bytes, name: str) -> None:
+    assert sniff(body) is None
+    assert name_no_image(body) == name

@@ -31,7 +31,7 @@ from pixvec.errors import ImageError, MissingExtraError, UsageError
 from pixvec.jpeg_scans import check_scans, is_cut_short
 from pixvec.options import Options, limit, option
 from pixvec.precheck import check_chunks, check_exif, first_frame_end, webp_size
-from pixvec.sniff import drop_stray_bytes, sniff
+from pixvec.sniff import drop_stray_bytes, name_no_image, sniff
 from pixvec.visual import as_seen, as_transformers, orientation, turn_upright
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def decoded_formats(asked_for: str) -> frozenset[str]:
 def _check_kind(body: bytes, formats: frozenset[str]) -> str:
     kind = sniff(body)
     if kind is None:
-        raise ImageError("not_an_image", f"{len(body):,} bytes that are no picture")
+        raise ImageError("not_an_image", f"{len(body):,} bytes that are {name_no_image(body)}")
     if kind not in formats:
         decoded = ", ".join(name for name in (*_USUAL, *_ON_REQUEST) if name in formats)
         hint = f"; `formats='+{kind.lower()}'` adds it" if kind in _ON_REQUEST else ""

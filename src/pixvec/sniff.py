@@ -34,6 +34,19 @@ _MAGIC: Final = tuple(
         ("SVG", rb"(?:\xef\xbb\xbf)?(?:\s|<[?!][^>]*>|\]>)*<svg\b"),  # behind declarations, comments and entities
     )
 )
+_NO_IMAGE: Final = (
+    (
+        "an HTML page",
+        re.compile(
+            rb"\s*+(?:(?><!--.*?-->)\s*+)*+<(?:!doctype html|html|head|body|title|meta|script)\b",
+            re.IGNORECASE | re.DOTALL,
+        ),
+    ),
+    ("XML", re.compile(rb"\s*<\?xml\b")),
+    ("JSON", re.compile(rb"\s*(?:\{\s*[\"}]|\[\s*[\"{\[\]])")),
+)
+"""What servers send in place of an image."""
+_UTF8_MARK: Final = b"\xef\xbb\xbf"
 _JPEG_MAGIC: Final = b"\xff\xd8\xff"
 _LONGEST_MAGIC: Final = 16
 _HEAD: Final = 4096
@@ -46,6 +59,12 @@ def sniff(body: bytes) -> str | None:
         return None
     head = body[:_HEAD]
     return next((name for name, magic in _MAGIC if magic.match(head)), None)
+
+
+def name_no_image(body: bytes) -> str:
+    """Name what bytes are that have no format: by their kind, and never in their own words."""
+    head = body[:_HEAD].removeprefix(_UTF8_MARK)
+    return next((name for name, start in _NO_IMAGE if start.match(head)), "no picture")
 
 
 def drop_stray_bytes(body: bytes) -> bytes:
