@@ -17,6 +17,10 @@ from pixvec.fetch.encoding import unpacker
 from pixvec.fetch.opt_out import OptOut
 
 _STATUSES: Final = frozenset(http.HTTPStatus)
+_WITH_IMAGE: Final = frozenset(
+    [http.HTTPStatus.OK, http.HTTPStatus.CREATED, http.HTTPStatus.NON_AUTHORITATIVE_INFORMATION]
+)
+"""201 comes from services that make an image when it is first asked for, 203 from proxies that changed it."""
 _CONTENT_RANGE: Final = re.compile(r"bytes 0-(?P<last>[0-9]{1,18})/(?P<size>[0-9]{1,18})")
 
 
@@ -78,7 +82,7 @@ class BodyReader:
 
 
 def _refuse_status(response: aiohttp.ClientResponse) -> None:
-    if response.status == http.HTTPStatus.OK or _is_whole(response):
+    if response.status in _WITH_IMAGE or _is_whole(response):
         return
     phrase = http.HTTPStatus(response.status).phrase if response.status in _STATUSES else "a status without a name"
     raise FetchError(f"http_{response.status:03d}", f"the server answered {response.status} ({phrase})")

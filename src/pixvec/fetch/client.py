@@ -27,6 +27,7 @@ from pixvec.fetch.buckets import BucketObject, parse_bucket, parse_object
 from pixvec.fetch.budget import ByteBudget, Lease
 from pixvec.fetch.dns import Names, SystemResolver
 from pixvec.fetch.files import LocalFile, LocalFiles
+from pixvec.fetch.http_faults import MAX_LINE_BYTES
 from pixvec.fetch.hub import Hub, HubAttempt, find_hub
 from pixvec.fetch.options import FetchOptions
 from pixvec.fetch.pool import ConnectionPool
@@ -96,6 +97,8 @@ class Fetcher:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             read_bufsize=_READ_BUFFER_BYTES,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
         )
         self._requester = Requester(self._session, self._names, limits)
         await self._storages.__aenter__()

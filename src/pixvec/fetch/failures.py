@@ -15,6 +15,7 @@ import aiohttp
 from pixvec.errors import FetchError
 from pixvec.fetch.address import AddressBlockedError
 from pixvec.fetch.dns import UNKNOWN_NAME
+from pixvec.fetch.http_faults import http_fault
 from pixvec.fetch.pool import BrokenBodyError
 
 _TABLE: Final[tuple[tuple[type[Exception], str, str], ...]] = (
@@ -49,7 +50,8 @@ def as_fetch_error(error: Exception) -> FetchError | None:
         return FetchError("host_not_found", "no such host")
     for kind, code, sentence in _TABLE:
         if isinstance(error, kind):
-            return FetchError(code, sentence + _reason(cause))
+            fault = http_fault(error) if code == "bad_response" else None
+            return FetchError(code, f"{sentence}: {fault}" if fault else sentence + _reason(cause))
     return None
 
 

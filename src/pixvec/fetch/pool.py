@@ -1,8 +1,9 @@
-"""aiohttp's pool of connections, with three rules more. It must not know what is fetched.
+"""aiohttp's pool of connections, with four rules more. It must not know what is fetched.
 
 Idle connections count: together with those in use there are never more than `connections`. A connection on which bytes
-came that nobody had asked for is not used again, because they would be read as the answer to the next request. And who
-reads a body whose framing breaks is told at once: aiohttp 3.14 closes the connection, and lets them wait.
+came that nobody had asked for is not used again, because they would be read as the answer to the next request. Who
+reads a body whose framing breaks is told at once: aiohttp 3.14 closes the connection, and lets them wait. And the lines
+of a header, each of which may be long, are limited in all: aiohttp limits how many there are.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from aiohttp import ClientHandlerType
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
+from aiohttp.http_exceptions import BadHttpMessage
+
+from pixvec.fetch.http_faults import HEAD_TOO_LONG, MAX_HEAD_BYTES
 
 
 class ConnectionPool(aiohttp.TCPConnector):
@@ -83,12 +87,28 @@ class ConnectionPool(aiohttp.TCPConnector):
 class _Protocol(ResponseHandler):
     """Reads what comes over one connection."""
 
+    _n_head_bytes = 0
+
     def data_received(self, data: bytes) -> None:
-        """Tell who reads the body when its bytes make no sense; else as aiohttp does."""
+        """Tell who reads the body when its bytes make no sense, and end a header without end; else as aiohttp does."""
+        before = self._progress()
         super().data_received(data)
+        self._n_head_bytes = self._n_head_bytes + len(data) if self._progress() == before else 0
+        if self._n_head_bytes > MAX_HEAD_BYTES and not self.exception():
+            self._refuse_head()
+        body, error = self._payload, self.exception()
+        if error and body and not body.is_eof() and not body.exception():
+            body.set_exception(BrokenBodyError(), error)
+
+    def _progress(self) -> tuple[object, int, int]:
+        """Return what changes when an answer's header is complete, or more of its body is there."""
         body = self._payload
-        if self.exception() and body and not body.is_eof() and not body.exception():
-            body.set_exception(BrokenBodyError())
+        return body, body.total_bytes if body else 0, len(self._buffer)
+
+    def _refuse_head(self) -> None:
+        self.set_exception(BadHttpMessage(HEAD_TOO_LONG))
+        if self.transport:
+            self.transport.close()
 
 
 class BrokenBodyError(aiohttp.ClientPayloadError):
