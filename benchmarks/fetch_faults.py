@@ -2,7 +2,7 @@
 
 The model only sleeps, so that what is measured is how steadily rows reach it. The limits are the real ones: five
 seconds to connect, twenty for a try. The good rows are spread over hosts that take a while to answer; the servers are
-a process of their own.
+a process of their own. A second table is of one host that fails in part, with a model that takes almost no time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from side_by_side import Work, machine, markdown_table, started
@@ -25,7 +25,7 @@ from pixvec.checkpoint import ProcessorConfig
 from pixvec.pipeline import embed_cells
 from pixvec.report import Report
 from pixvec.settings import Settings
-from pixvec.testing.bad_manners import BlackHole
+from pixvec.testing.bad_manners import BlackHole, RateLimit
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 from pixvec.values import Crops, Row, Vectors
@@ -35,6 +35,10 @@ MEAN_DELAY_S: Final = 0.6
 MODEL_S: Final = 0.013
 """For one picture: what ViT-B/32 takes on two cores."""
 LATE_SHARE: Final = 0.02
+BUSY_SHARE: Final = 0.05
+BUSY_DELAY_S: Final = 0.05
+PER_SECOND: Final = 40
+QUICK_MODEL_S: Final = 0.0005
 SIDE: Final = 32
 
 
@@ -47,11 +51,20 @@ def main() -> None:
     print(f"Rows to a model of {MODEL_S * 1e3:g} ms a picture, {machine('pixvec', 'aiohttp')}")
     print(f"{arguments.rows} good rows from {N_HOSTS} hosts that answer after {MEAN_DELAY_S:g} s on average\n")
     with started({"servers": partial(_serve, arguments.rows)}) as (servers,):
-        columns: dict[str, list[str]] = servers.visit().result
-        visits: dict[str, list[_Visit]] = {name: [] for name in columns}
-        for name in [*columns, *reversed(columns)] * arguments.rounds:
-            visits[name].append(_visit(columns[name]))
-    print(_table(visits))
+        many, one, _ = servers.visit().result
+        print(_table(_visits(many, arguments.rounds, model_s=MODEL_S)))
+        print(f"\n{arguments.rows} rows of one host, to a model of {QUICK_MODEL_S * 1e3:g} ms a picture\n")
+        print(_table(_visits(one, arguments.rounds, model_s=QUICK_MODEL_S)))
+        answered, refused = servers.visit().result[2]
+        print(f"\nThe host with a limit answered {answered} requests and refused {refused}")
+
+
+def _visits(columns: dict[str, list[str]], rounds: int, *, model_s: float) -> dict[str, list[_Visit]]:
+    """Visit each column there and back, so that what changes meanwhile meets all of them."""
+    visits: dict[str, list[_Visit]] = {name: [] for name in columns}
+    for name in [*columns, *reversed(columns)] * rounds:
+        visits[name].append(_visit(columns[name], model_s))
+    return visits
 
 
 def _table(visits: dict[str, list[_Visit]]) -> str:
@@ -97,7 +110,8 @@ class _SleepingModel:
 
     precision, image_size = "fp32", SIDE
 
-    def __init__(self) -> None:
+    def __init__(self, picture_s: float) -> None:
+        self._picture_s = picture_s
         crop = ProcessorConfig(
             resize=SIDE, resample=3, center_crop=(SIDE, SIDE), rescale_factor=None, mean=None, std=None
         )
@@ -106,14 +120,14 @@ class _SleepingModel:
         self.ended = 0.0
 
     def embed_crops(self, crops: Crops, *, stop: threading.Event | None = None) -> Vectors:  # noqa: ARG002
-        time.sleep(MODEL_S * len(crops))
+        time.sleep(self._picture_s * len(crops))
         self.n_vectors += len(crops)
         self.ended = time.perf_counter()
         return np.zeros((len(crops), 1), np.float32)
 
 
-def _visit(urls: list[str]) -> _Visit:
-    model = _SleepingModel()
+def _visit(urls: list[str], model_s: float) -> _Visit:
+    model = _SleepingModel(model_s)
     started = time.perf_counter()
     rows: Iterable[Row] = embed_cells(urls, model, Settings(allow_private=True), Report())  # type: ignore[arg-type]
     failures = Counter(_outcome(row) for row in rows if row.error)
@@ -143,13 +157,38 @@ def _serve(n_rows: int) -> Work:
         "half of the rows at a host that drops connections": good + dead,
         "half of the rows at a host that accepts and says nothing": good + silent,
     }
-    for urls in columns.values():
+    one_host, limit = _one_host(n_rows)
+    for urls in [*columns.values(), *one_host.values()]:
         chance.shuffle(urls)
-    return partial(_tell, columns, dead_host)
+    return partial(_tell, columns, one_host, limit, dead_host)
 
 
-def _tell(columns: dict[str, list[str]], _kept_open: BlackHole) -> tuple[int, dict[str, list[str]]]:
-    return 0, columns
+def _one_host(n_rows: int) -> tuple[dict[str, list[str]], RateLimit]:
+    """Put up hosts of which each has one of the conditions for itself."""
+    good, busy, limited = (ImageServer().__enter__() for _ in range(3))
+    n_busy = round(n_rows * BUSY_SHARE / (1 - BUSY_SHARE))
+    limit = RateLimit(PER_SECOND, b"HTTP/1.1 429 -\r\nContent-Length: 0\r\n\r\n")
+    columns = {
+        "no faults": [_add_picture(good, row, BUSY_DELAY_S) for row in range(n_rows)],
+        f"{BUSY_SHARE:.0%} of the rows answer 503": [_add_picture(busy, row, BUSY_DELAY_S) for row in range(n_rows)]
+        + [busy.add(f"/busy/{row}", status=503, delay_s=BUSY_DELAY_S) for row in range(n_busy)],
+        f"429 beyond {PER_SECOND} requests a second": [
+            limited.add_raw(f"/{row}", limit.guard(_answer(row))) for row in range(n_rows)
+        ],
+    }
+    return columns, limit
+
+
+def _answer(row: int) -> bytes:
+    body = _PICTURE + row.to_bytes(4)
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+Columns: TypeAlias = dict[str, list[str]]
+
+
+def _tell(many: Columns, one: Columns, limit: RateLimit, _kept_open: BlackHole) -> tuple[int, tuple[Any, ...]]:
+    return 0, (many, one, (limit.n_answered, limit.n_refused))
 
 
 def _add_picture(host: ImageServer, row: int, delay_s: float) -> str:

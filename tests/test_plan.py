@@ -19,6 +19,7 @@ from pixvec.fetch import Fetcher, FetchOptions
 from pixvec.planning import Plan, PlanOptions, plan_run
 from pixvec.planning.survey import DifferentKeys, Survey, survey_cells
 from pixvec.planning.text import plan_text
+from pixvec.testing.bad_manners import RateLimit
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 
@@ -153,6 +154,20 @@ def test_a_sample_stands_for_its_column(site: ImageServer, options: dict[str, An
     assert found.n_tried == 100
     assert 0 < found.vectors_margin < 0.15
     assert found.vectors_share == pytest.approx(0.75, abs=0.15)
+
+
+def test_a_host_with_a_limit_is_expected_to_keep_to_it(
+    site: ImageServer, options: dict[str, Any], tmp_path: Path
+) -> None:
+    limit = RateLimit(20, b"HTTP/1.1 429 -\r\nContent-Length: 0\r\n\r\n")
+    body = image_bytes(size=(64, 64))
+    answer = limit.guard(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    cells = [site.add_raw(f"/limited/{row}", answer) for row in range(2_000)]
+    found = plan_run(
+        write_cells(tmp_path / "photos.parquet", cells), PlanOptions(**options, sample=60, tries=20, backoff_s=0.1)
+    )
+    assert limit.n_refused > 0
+    assert found.stages[0].per_second < 2 * 20
 
 
 def test_nothing_private_is_asked_without_leave(photos: Path, checkpoint: str, site: ImageServer) -> None:

@@ -6,6 +6,7 @@ It must not know pixvec.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -33,6 +34,57 @@ class InTurn:
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
+
+
+@dataclass(slots=True)
+class RateLimit:
+    """A limit of so many answers a second, with a second's worth that may be saved up; beyond it comes another answer.
+
+    Parameters
+    ----------
+    per_second
+        How many requests are answered.
+    refusal
+        What the others get.
+
+    Attributes
+    ----------
+    n_answered, n_refused
+        How many there were of each.
+    """
+
+    per_second: float
+    refusal: bytes
+    n_answered: int = field(default=0, init=False)
+    n_refused: int = field(default=0, init=False)
+    _left: float = field(default=0.0, init=False)
+    _last: float = field(default=0.0, init=False)
+
+    def guard(self, answer: bytes) -> RateLimited:
+        """Return pieces for `ImageServer.add_raw`: of the answer, or of the refusal."""
+        return RateLimited(self, answer)
+
+    def take(self) -> bool:
+        """Count a request; tell whether it is answered."""
+        now = time.monotonic()
+        self._left, self._last = min(self.per_second, self._left + (now - self._last) * self.per_second), now
+        if self._left < 1:
+            self.n_refused += 1
+            return False
+        self._left -= 1
+        self.n_answered += 1
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimited:
+    """An answer under a limit that it shares with others."""
+
+    limit: RateLimit
+    answer: bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([self.answer if self.limit.take() else self.limit.refusal])
 
 
 @dataclass(slots=True)
