@@ -34,7 +34,7 @@ def test_a_bucket_is_read(text: str, bucket: Bucket) -> None:
     [
         *("", "photos", "s3:photos", "s3://", "s3://photos/a", "s3://*", "s3://user@photos", "s3://photos:80"),
         *("http://photos", "hf://owner", "hf://datasets/owner", "hf://datasets/owner/photos@main"),
-        "hf://datasets/owner/photos/a",
+        *("hf://datasets/owner/photos/a", "hf://datasets/../photos", "hf://owner/.", "hf://../models"),
     ],
 )
 def test_what_is_no_whole_bucket_is_the_callers_mistake(text: str) -> None:
@@ -98,6 +98,12 @@ def test_a_file_of_the_hub_may_name_a_revision(cell: str, revision: str, key: st
 def test_other_buckets_and_impossible_keys_have_their_codes(cell: str, said: str) -> None:
     with pytest.raises(FetchError, match=f"^{said}"):
         parse_object(cell, allowed=[PHOTOS])
+
+
+@pytest.mark.parametrize("revision", ["..", ".", "%2e%2e", "%2E.", "refs/pr/..", "..%2F..", "a%2f..%2fb"])
+def test_a_revision_with_dots_between_slashes_is_refused(revision: str) -> None:
+    with pytest.raises(FetchError, match=r"^path_blocked: a revision"):
+        parse_object(f"{DATASET}@{revision}/raw/main/x", allowed=[DATASET])
 
 
 @pytest.mark.parametrize("cell", ["https://example.org/a.jpg", "s3:a.jpg", "abfs://photos/a.jpg", "a.jpg", "bs3://a/b"])

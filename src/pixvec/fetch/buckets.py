@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
+from urllib.parse import unquote
 
 from pixvec.errors import FetchError, MissingExtraError, UsageError
 
@@ -122,6 +123,8 @@ def parse_object(cell: str, *, allowed: Collection[Bucket]) -> BucketObject | No
     revision = _REVISION.match(rest)
     key = rest[revision.end() :] if revision else rest
     _refuse_key(key)
+    if revision and not _DOTS.isdisjoint(unquote(revision[1]).split("/")):
+        raise FetchError("path_blocked", "a revision with . or .. between slashes might lead out of its repository")
     return BucketObject(bucket, key[1:], revision[1] if revision else "")
 
 
@@ -136,7 +139,9 @@ def _read(text: str) -> tuple[Bucket, str] | None:
     is_repository = scheme[1].lower() == "hf"
     found = (_REPOSITORY if is_repository else _BUCKET).match(text, scheme.end())
     rest = text[found.end() :] if found else ""
-    if found is None or not (rest == "" or rest[0] == "/" or (is_repository and rest[0] == "@")):
+    if found is None or not _DOTS.isdisjoint(found["name"].split("/")):
+        return None
+    if not (rest == "" or rest[0] == "/" or (is_repository and rest[0] == "@")):
         return None
     return Bucket(scheme[1].lower(), found["name"]), rest
 
