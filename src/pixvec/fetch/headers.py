@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,9 +13,10 @@ from pixvec.errors import FetchError, UsageError
 from pixvec.fetch.url import URL, parse
 
 _LINE: Final = re.compile(
-    r"(?P<host>\[[^\]\s]+\]|[^\[\]:/\s]+)(:(?P<port>[0-9]{1,5}))?:\s+(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):(?P<value>.*)",
+    r"((?P<scheme>https?)://)?(?P<host>\[[^\]\s]+\]|[^\[\]:/\s]+)(:(?P<port>[0-9]{1,5}))?:\s+(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):(?P<value>.*)",
     re.DOTALL,
 )
+_LOGGER = logging.getLogger("pixvec")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 _OURS: Final = frozenset(
     [
@@ -46,20 +48,19 @@ def check_user_agent(text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class HostHeader:
-    """A header for one host, at one port or at all."""
+    """A header for one origin: scheme, host and port."""
 
-    host: str
-    port: int | None
+    origin: str
     name: str
     value: str = field(repr=False)
 
     def is_for(self, url: URL) -> bool:
         """Tell whether it is sent with a request for this URL."""
-        return url.host == self.host and self.port in {None, url.port}
+        return url.origin == self.origin
 
 
 def parse_header(text: str) -> HostHeader:
-    """Read ``HOST[:PORT]: Name: value``.
+    """Read ``[http://|https://]HOST[:PORT]: Name: value``; https where no scheme is named, and the scheme's own port.
 
     Raises
     ------
@@ -68,18 +69,25 @@ def parse_header(text: str) -> HostHeader:
     """
     line = _LINE.fullmatch(text)
     if line is None:
-        raise UsageError("`header`: expected 'HOST: Name: value', with a space after the host's colon")
+        raise UsageError(
+            "`header`: expected '[http://]HOST[:PORT]: Name: value', with a space after the colon of host and port"
+        )
     name, value = line["name"], line["value"].strip(" \t")
     if name.lower() in _OURS:
         raise UsageError(f"`header`: {name} cannot be set: the connection, or what an answer means, depends on it")
     if not _VALUE.fullmatch(value):
         raise UsageError(f"`header`: the value of {name} must be one line of ASCII text")
-    place = _place(line["host"], line["port"] or "")
-    return HostHeader(place.host, place.port if line["port"] else None, name, value)
+    return HostHeader(_origin(line["scheme"] or "https", line["host"], line["port"] or ""), name, value)
 
 
-def _place(host: str, port: str) -> URL:
+@cache
+def warn_of_open_header(name: str, origin: str) -> None:
+    """Warn, once in a process, of a header that anybody on the way can read."""
+    _LOGGER.warning("the header %s goes to %s without encryption", name, origin)
+
+
+def _origin(scheme: str, host: str, port: str) -> str:
     try:
-        return parse(f"http://{host}:{port}/")
+        return parse(f"{scheme}://{host}:{port}/").origin
     except FetchError as error:
         raise UsageError(f"`header`: {host!r} is no host: {error.detail}") from None

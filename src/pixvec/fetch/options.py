@@ -62,7 +62,9 @@ class FetchOptions(Options, group="reach"):
     allow_private: bool = option(False, "fetch from private networks and from this machine too")
     allow_address: tuple[str, ...] = option((), "let ADDRESS[/BITS][:PORT] through the address guard")
     user_agent: str | None = option(None, "the User-Agent header; pixvec's version and page when not given")
-    header: tuple[str, ...] = option((), "send a header to one host alone: 'HOST: Name: value'", secret=True)
+    header: tuple[str, ...] = option(
+        (), "send a header to one host alone, over https unless said: '[http://]HOST[:PORT]: Name: value'", secret=True
+    )
     proxy: str | None = option(
         None,
         "send all requests through a proxy, which must then do the filtering: http://[USER:PASSWORD@]HOST[:PORT]",

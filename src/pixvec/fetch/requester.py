@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractResolver
 
 from pixvec.errors import FetchError
 from pixvec.fetch.body import BodyReader
-from pixvec.fetch.headers import default_user_agent, parse_header
+from pixvec.fetch.headers import default_user_agent, parse_header, warn_of_open_header
 from pixvec.fetch.opt_out import OptOut, parse_opt_out
 from pixvec.fetch.options import FetchOptions
 from pixvec.fetch.proxy import parse_proxy
@@ -42,6 +42,9 @@ class Requester:
         # A packed picture is a bomb to defuse, and hardly smaller.
         self._headers = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
         self._host_headers = tuple(map(parse_header, options.header))
+        for header in self._host_headers:
+            if header.origin.startswith("http:"):
+                warn_of_open_header(header.name, header.origin)
         self._proxy = parse_proxy(options.proxy) if options.proxy else None
         opt_out = OptOut(parse_opt_out(options.opt_out), user_agent=user_agent)
         self._bodies = BodyReader(options.max_bytes, opt_out)
