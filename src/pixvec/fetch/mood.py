@@ -19,7 +19,7 @@ _TOO_BUSY: Final = frozenset({"http_429", "http_503"})
 _MAY_BE_THE_URLS: Final = frozenset({"http_503", "connect_error", "dns_error", "host_not_found"})
 _N_RECENT: Final = 32
 _MOST_OF_URLS: Final = _N_RECENT // 5
-"""A host of whose last 32 requests a fifth or less failed so is well, and those URLs are not."""
+"""A host of whose last 32 rows a fifth or less failed so is well, and those URLs are not."""
 _NOT_ASKED: Final = frozenset({"address_blocked"})
 _MAX_DOUBLINGS: Final = 6
 
@@ -29,8 +29,8 @@ class Mood:
 
     The number of connections grows by one with each round of good answers, and is halved when the host pushes back.
     Requests that were under way together tell of one push only: it is news where the request began after the last one.
-    429 and whatever comes with Retry-After is the host's. Any other failure of one that has answered before may be its
-    URL's own, and is taken for that unless more than a fifth of the last 32 requests failed so. A time-out while others
+    429 and whatever comes with Retry-After is the host's. A 503 without it, and a lost connection to a host that has
+    answered before, are their URL's own unless more than a fifth of the last 32 rows failed so. A time-out while others
     were answered costs one connection: few such make no difference, many add up.
 
     A host that is too busy is asked more slowly too, as `Pace` finds out: one that answers fast refuses more requests
@@ -121,7 +121,8 @@ class Mood:
         if not is_retry:  # what failed once is likely to fail again
             self._recent.append(may_be_the_urls)
         if may_be_the_urls and self._is_well(code):
-            self._n_pushes = 0 if code in _TOO_BUSY else self._n_pushes
+            if code in _TOO_BUSY:
+                self._be_answered(code, now)
         elif code in _NO_ANSWER or code in _TOO_BUSY:
             self._be_pushed(code, started, now, retry_after_s or 0.0, is_retry=is_retry)
         else:

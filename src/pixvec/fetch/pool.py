@@ -3,7 +3,7 @@
 Idle connections count: together with those in use there are never more than `connections`. A connection on which bytes
 came that nobody had asked for is not used again, because they would be read as the answer to the next request. Who
 reads a body whose framing breaks is told at once: aiohttp 3.14 closes the connection, and lets them wait. And the lines
-of a header, each of which may be long, are limited in all: aiohttp limits how many there are.
+of a header are limited in all: aiohttp limits their number and the length of each.
 """
 
 from __future__ import annotations
