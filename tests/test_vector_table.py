@@ -112,7 +112,7 @@ def test_the_column_is_found(columns: dict[str, pa.Array], expected: str) -> Non
     ("columns", "name", "message"),
     [
         ({"title": pa.array(["a"])}, None, "none of the columns 'title' holds vectors.*pixvec embed"),
-        ({"a": pa.array([[1.0]]), "b": pa.array([[1.0]])}, None, "several columns hold vectors: 'a', 'b'.*--vectors"),
+        ({"a": pa.array([[1.0]]), "b": pa.array([[1.0]])}, None, "several columns hold vectors: 'a', 'b'.*`vectors`"),
         ({"a": pa.array([[1.0]])}, "b", "there is no column 'b'; expected one of 'a'"),
         ({"a": pa.array([1])}, "a", "'a' holds no vectors"),
         ({"a": pa.array(["[1, 2"])}, "a", "'a' holds no vectors"),
