@@ -111,9 +111,9 @@ def test_a_reason_in_a_table_is_in_the_words_of_the_library(tmp_path: Path, caps
     assert (
         execute(["embed", str(tmp_path / "in.csv"), "-o", str(output), "--model", "demo", "--max-failed", "100%"]) == 0
     )
-    assert "`allow_address`" in pq.read_table(output)["embedding_detail"][0].as_py()
+    assert "`allow_address" in pq.read_table(output)["embedding_detail"][0].as_py()
     capsys.readouterr()
     assert execute(["report", str(output)]) == 0
     report = capsys.readouterr().out
-    assert "`--allow-address ADDRESS:PORT` or `--allow-private`" in report
-    assert "`--allow-address` or `--allow-private` may open it" in report
+    assert "`--allow-address ADDRESS:PORT`" in report
+    assert "allow_address" not in report

@@ -133,7 +133,8 @@ CODES: Final = {
         Code(
             "bad_response",
             "network",
-            "The server sent something that is not valid HTTP, or a header line over 64 KiB; the detail names the fault.",
+            "The server sent something that is not valid HTTP, or a header line over 64 KiB; the detail names the "
+            "fault.",
             "Retry once; if it stays, the URL leads to something other than a web server.",
             retryable=True,
         ),
@@ -158,8 +159,8 @@ CODES: Final = {
         Code(
             "http_NNN",
             "network",
-            "The server answered with this status instead of the image. 200, 201 and 203 are read, and so is a 206 that "
-            "holds the whole image.",
+            "The server answered with this status instead of the image. 200, 201 and 203 are read, and so is a 206 "
+            "that holds the whole image.",
             "Open the URL in a browser to see what the server sends.",
         ),
         Code(
