@@ -114,7 +114,7 @@ def test_a_column_called_copies_is_a_column(table: Path, tmp_path: Path, capsys:
     command = ["search", str(tmp_path / "t.parquet"), "a fir", "-k", "50", "--show", "copies", "--show", "image_url"]
     for flags in (["--no-unique", "-o", str(tmp_path / "o.html")], []):
         assert execute([*command, *flags]) == 0
-    assert capsys.readouterr().out.split()[:5] == ["rank", "row", "similarity", "copies", "image_url"]
+    assert capsys.readouterr().out.splitlines()[0].split()[-3:] == ["similarity", "copies", "image_url"]
 
 
 def test_copies_may_be_on_a_page(table: Path, tmp_path: Path) -> None:

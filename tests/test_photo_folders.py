@@ -16,6 +16,7 @@ from pixvec.cli import execute
 from pixvec.result_columns import PROVENANCE_KEY
 from pixvec.testing.images import encode
 from pixvec.testing.world import draw_scene, imagine
+from pixvec.words import ROW
 
 N = 3
 BODIES = [encode(draw_scene(imagine(1_000_000 + seed), 64)) for seed in range(N)]
@@ -74,7 +75,7 @@ def duplicates_page(table: Path, page: Path) -> int:
 def test_the_terminal_shows_the_paths(embedded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["search", str(embedded / "photos.parquet"), "a fir"]) == 0
     header, *lines = capsys.readouterr().out.splitlines()
-    assert header.split() == ["rank", "row", "similarity", "path"]
+    assert header.split() == ["rank", *ROW.split(), "similarity", "path"]
     assert sorted(line.split()[-1] for line in lines) == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
 
 
