@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pixvec.cores import n_cores, n_usable
 from pixvec.errors import ModelError, UsageError
 
 _TELEMETRY = "openvino_telemetry"
@@ -134,6 +135,8 @@ def compile_outputs(graph: Graph, precision: Precision) -> Callable[..., Outputs
     """
     # The latency hint with one stream gives each batch all cores; without the precision hint the engine chooses.
     hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
+    if n_cores() < n_usable():  # the engine knows affinity, and not the quota of a container
+        hints["INFERENCE_NUM_THREADS"] = n_cores()
     with _naming_failures():
         compiled = _core().compile_model(graph, "CPU", hints)
     local = threading.local()
