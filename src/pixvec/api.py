@@ -420,9 +420,9 @@ def _rows(
     progress: bool | OnProgress | None,
 ) -> Generator[Row, None, None]:
     """Take cells to their rows; the report ends with them."""
-    n_rows = len(cells) if isinstance(cells, Sized) else None
+    report.n_expected = len(cells) if isinstance(cells, Sized) else None
     with (
-        telling_progress(progress, n_rows) as on_progress,
+        telling_progress(progress) as on_progress,
         closing(road(cells, model, options, report, on_progress)) as rows,
     ):
         yield from rows

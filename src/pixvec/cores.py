@@ -33,7 +33,7 @@ def n_usable() -> int:
 
 
 def cpu_quota(*, membership: Path = _MEMBERSHIP, cgroups: Path = _CGROUPS) -> int | None:
-    """Return the cores that the CPU quota is worth, rounded up; None where there is none. Takes what `n_cores` takes."""
+    """Return the cores that the CPU quota is worth, rounded up; None where there is none."""
     quotas = [quota for folder in _folders(membership, cgroups) if (quota := _quota(folder))]
     return math.ceil(min(quotas)) if quotas else None
 
@@ -52,7 +52,7 @@ def _folders(membership: Path, cgroups: Path) -> Iterator[Path]:
 
 
 def _mounts(cgroups: Path, controllers: str) -> list[Path]:
-    """Name where a hierarchy that may limit CPU time is mounted: version 2 has one, version 1 one for its controllers."""
+    """Name where a hierarchy that may limit CPU time is mounted: the one of version 2, or that of its controllers."""
     if not controllers:
         return [cgroups, cgroups / "unified"]
     return [cgroups / controllers, cgroups / "cpu"] if "cpu" in controllers.split(",") else []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from tqdm import tqdm
 
@@ -19,7 +20,7 @@ class _Bar(tqdm):  # type: ignore[misc]
 
 @contextmanager
 def telling_progress(
-    wanted: bool | OnProgress | None, n_rows: int | None, *, n_resumed: int = 0
+    wanted: bool | OnProgress | None, expected: Callable[[], int | None] | None = None, *, n_resumed: int = 0
 ) -> Iterator[OnProgress | None]:
     """Give what a call tells its report to, five times a second.
 
@@ -27,22 +28,33 @@ def telling_progress(
     ----------
     wanted
         True for a bar, False for nothing, None for a bar where a person watches, or a function of the caller's.
-    n_rows
-        How many rows there will be; None where that is not known.
+    expected
+        Tells how many rows there will be, which may become clear as they are read. None where the report knows.
     n_resumed
         How many of them an earlier run decided.
     """
     if wanted is False or (wanted is None and not _is_watched()):
         yield None
     elif callable(wanted):
-        yield wanted
+        yield _expecting(expected, wanted)
     else:
         shown = {"unit": " rows", "delay": _BAR_DELAY_S, "miniters": 1, "dynamic_ncols": True}
-        with _Bar(total=n_rows, initial=n_resumed, **shown) as bar:
-            yield lambda report: _move(bar, report)
+        with _Bar(total=expected and expected(), initial=n_resumed, **shown) as bar:
+            yield _expecting(expected, partial(_move, bar))
+
+
+def _expecting(expected: Callable[[], int | None] | None, show: OnProgress) -> OnProgress:
+    def tell(report: Report) -> None:
+        if expected:
+            n_rows = expected()
+            report.n_expected = None if n_rows is None else max(n_rows, report.n_rows)
+        show(report)
+
+    return tell
 
 
 def _move(bar: tqdm, report: Report) -> None:
+    bar.total = report.n_expected
     bar.set_postfix_str(most_common(report.failures, 3), refresh=False)
     bar.update(report.n_rows - bar.n)
 

@@ -27,6 +27,8 @@ class Report:
 
     n_rows: int = 0
     n_vectors: int = 0
+    n_expected: int | None = None
+    """How many rows there will be: known, or estimated by the bytes that are read; None where there is neither."""
     n_resumed: int = 0
     """Rows that an earlier run decided; the other counts of rows have them too, the pace does not."""
     n_repeats: int = 0
@@ -70,6 +72,13 @@ class Report:
         return self.n_new / max(self.seconds, 1e-9)
 
     @property
+    def seconds_left(self) -> float | None:
+        """Seconds until all rows are decided, at the pace so far; None where nothing tells."""
+        if self.n_expected is None or not self.n_new:
+            return None
+        return (self.n_expected - self.n_rows) / self.rows_per_second
+
+    @property
     def bottleneck(self) -> str:
         """The stage that set the pace: model, decode or fetch."""
         name, busy = max(("model", self.model_busy), ("decode", self.decode_busy), key=lambda stage: stage[1])
@@ -110,19 +119,24 @@ class Report:
 
     def __str__(self) -> str:
         """Say it for a person, in a few lines."""
-        pace, repeats = f"{self.seconds:.1f} s, {self.rows_per_second:.1f} rows/s", f"{self.n_repeats:,} repeats saved"
         lines = [
             f"column: {self.column}" if self.column is not None else "",
             f"{self.n_rows:,} rows: {self.n_vectors:,} vectors, {self.n_failed:,} without",
             f"decided by earlier runs: {self.n_resumed:,}" if self.n_resumed else "",
             f"failures: {most_common(self.failures)}" if self.failures else "",
             f"failed at: {most_common(self.failed_hosts)}" if self.failed_hosts else "",
-            pace if self.is_of_texts else f"{pace}, bottleneck: {self.bottleneck}",
-            repeats if self.is_of_texts else f"{self.n_bytes / 1e6:,.1f} MB fetched, {repeats}",
+            *(self._work() if self.n_new else []),
             f"cut at the model's length: {self.n_cut:,} texts" if self.n_cut else "",
             f"known from the cache: {self.n_cached:,} pictures" if self.n_cached else "",
         ]
         return "\n".join(filter(None, lines))
+
+    def _work(self) -> tuple[str, str]:
+        """Say what this call did, which is nothing where all rows were decided."""
+        pace, repeats = f"{self.seconds:.1f} s, {self.rows_per_second:.1f} rows/s", f"{self.n_repeats:,} repeats saved"
+        if self.is_of_texts:
+            return pace, repeats
+        return f"{pace}, bottleneck: {self.bottleneck}", f"{self.n_bytes / 1e6:,.1f} MB fetched, {repeats}"
 
 
 OnProgress: TypeAlias = Callable[[Report], None]
@@ -133,8 +147,9 @@ def counting_rows(tell: OnProgress) -> Callable[[int, int], None]:
     """Tell of work that counts its rows and nothing else."""
     report = Report()
 
-    def count(n_done: int, _n_rows: int) -> None:
+    def count(n_done: int, n_rows: int) -> None:
         report.n_rows = report.n_vectors = n_done
+        report.n_expected = n_rows
         tell(report)
 
     return count

@@ -16,6 +16,7 @@ from pixvec.cli.messages import of_this_command
 from pixvec.errors import PixvecError
 from pixvec.report import OnProgress, Report
 from pixvec.text_width import wrapped
+from pixvec.words import count, duration, share
 
 _LINE_EVERY_S = 10.0
 _HIDDEN: set[str] = set()
@@ -104,12 +105,20 @@ def _plain_lines() -> Callable[[Report], None]:
         nonlocal told
         if time.monotonic() - told >= _LINE_EVERY_S:
             told = time.monotonic()
-            say(
-                f"{report.seconds:.0f} s: {report.n_rows:,} rows, {report.n_failed:,} without a vector, "
-                f"{report.rows_per_second:.1f} rows/s"
-            )
+            say(progress_line(report))
 
     return tell
+
+
+def progress_line(report: Report) -> str:
+    """Say in a line how far a call is."""
+    parts = [f"{report.seconds:.0f} s: {count(report.n_rows, 'row')}"]
+    if report.n_expected is not None:
+        parts.append(f"{share(report.n_rows, report.n_expected)} of {report.n_expected:,}")
+    parts += [f"{report.n_failed:,} without a vector", f"{report.rows_per_second:.1f} rows/s"]
+    if report.seconds_left is not None:
+        parts.append(f"{duration(report.seconds_left)} left")
+    return ", ".join(parts)
 
 
 def _is_terminal() -> bool:

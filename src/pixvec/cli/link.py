@@ -31,7 +31,7 @@ def link(input: str, output: str, *, quiet: bool, as_json: bool, **options: Any)
     Rows without a vector are nobody's neighbour, and have no links. Rows are counted from 0; weights are cosines.
     """
     wanted = LinkFileOptions(**options)
-    with telling_progress(False if quiet else default_progress(), None) as tell:
+    with telling_progress(False if quiet else default_progress()) as tell:
         links = link_file(input, output, wanted, tell and counting_rows(tell))
     if as_json:
         click.echo(json.dumps({"output": output, **_counts(links)}, indent=2))

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pixvec.columns import open_column
 from pixvec.errors import RunError, UsageError
-from pixvec.table import Frame, ReadOptions, TableReader, open_frame, open_table
+from pixvec.table import Frame, ReadOptions, TableReader, expected_rows, open_frame, open_table
 
 CHUNK_ROWS: Final = 512
 _N_SAMPLED_CELLS: Final = 1_000
@@ -30,9 +30,8 @@ class InputColumn(Protocol):
     def name(self) -> str:
         """What it is called."""
 
-    @property
-    def n_rows(self) -> int | None:
-        """How many cells there are; None where that takes reading them all."""
+    def expected_rows(self) -> int | None:
+        """Return how many cells there are, or an estimate while they are read; None where there is neither."""
 
     @property
     def type(self) -> pa.DataType | None:
@@ -58,9 +57,8 @@ class _ArrowColumn:
     name: str
     reader: TableReader
 
-    @property
-    def n_rows(self) -> int | None:
-        return self.reader.n_rows
+    def expected_rows(self) -> int | None:
+        return expected_rows(self.reader)
 
     @property
     def type(self) -> pa.DataType:
@@ -81,8 +79,7 @@ class _ObjectColumn:
     name: str
     objects: list[object]
 
-    @property
-    def n_rows(self) -> int:
+    def expected_rows(self) -> int:
         return len(self.objects)
 
     @property

@@ -46,7 +46,7 @@ def _embed(
     report = Report()
     schema = result_schema(facts["dim"], _SUFFIXES, provenance=facts)
     with (
-        session.telling_progress(cells.n_rows) as on_progress,
+        session.telling_progress(cells.expected_rows) as on_progress,
         closing(road(cells.cells(), report=report, on_progress=on_progress)) as rows,
     ):
         table = _table(rows, schema)

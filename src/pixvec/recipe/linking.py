@@ -24,7 +24,7 @@ def prepare_links(session: Session, params: Mapping[str, Any]) -> Work:
 
 def _link(session: Session, options: LinkOptions, embedding: InputColumn) -> list[pa.Table]:
     vectors = read_vector_column(embedding.table(), embedding.name, path=None).vectors
-    with session.telling_progress(len(vectors)) as on_progress:
+    with session.telling_progress() as on_progress:
         links = link_vectors(vectors, options, on_progress=on_progress and counting_rows(on_progress))
     targets, weights = links.columns()
     session.tell(_summary(links))

@@ -65,8 +65,8 @@ class Session:
             (self.options.tell or _LOGGER.info)(line)
 
     @contextmanager
-    def telling_progress(self, n_rows: int | None) -> Iterator[OnProgress | None]:
+    def telling_progress(self, expected: Callable[[], int | None] | None = None) -> Iterator[OnProgress | None]:
         """Give what a step tells its report to."""
         wanted = False if self.options.quiet else self.options.progress
-        with telling_progress(wanted, n_rows) as on_progress:
+        with telling_progress(wanted, expected) as on_progress:
             yield on_progress

@@ -21,7 +21,7 @@ from pixvec.report import OnProgress, Report
 from pixvec.result_columns import result_schema
 from pixvec.run.log import keeping_log, log_path
 from pixvec.run.options import FileOptions
-from pixvec.table import Chunk, TableReader
+from pixvec.table import Chunk, TableReader, expected_rows
 from pixvec.texts import embed_text_cells
 from pixvec.values import Row
 
@@ -41,6 +41,8 @@ class Job:
         The column of URLs, or of texts.
     dropped
         Columns of the source that the result columns take the place of.
+    counted
+        The table whose rows the report counts, where that is not the source.
     retried_sha256
         The hash of the finished table whose rows are embedded again; None where a table is embedded.
     """
@@ -51,6 +53,7 @@ class Job:
     column: str
     dropped: Collection[str]
     options: FileOptions
+    counted: TableReader | None = None
     retried_sha256: str | None = None
     report: Report = field(default_factory=Report)
 
@@ -96,12 +99,18 @@ class Job:
         n_rows, limit = self.source.n_rows, self.options.limit
         return n_rows if limit is None or n_rows is None else min(n_rows, limit)
 
+    def expected_rows(self) -> int | None:
+        """Return how many rows there will be, or an estimate while they are read; None where there is neither."""
+        n_rows, limit = expected_rows(self.counted or self.source), self.options.limit
+        return n_rows if limit is None or n_rows is None else min(n_rows, limit)
+
     @contextmanager
-    def telling_progress(self) -> Iterator[OnProgress]:
-        """Give what the report is told to: the log, and who watches."""
+    def telling_progress(self, n_rows: int | None = None) -> Iterator[OnProgress]:
+        """Give what the report is told to, the log and who watches; with `n_rows` where it is known how many there are."""
+        expected = self.expected_rows if n_rows is None else lambda: n_rows
         wanted = False if self.options.quiet else self.options.progress
         with (
-            telling_progress(wanted, self.n_rows, n_resumed=self.report.n_resumed) as show,
+            telling_progress(wanted, expected, n_resumed=self.report.n_resumed) as show,
             keeping_log(log_path(self.output.resolve()), self.report, anew=self.options.restart) as log,
         ):
 

@@ -79,6 +79,7 @@ def open_retry(output: Path, options: FileOptions) -> Job:
         column=options.texts or options.column or facts["column"],
         dropped=(),
         options=replace(options, limit=None),
+        counted=source,
         retried_sha256=file_sha256(table),
     )
 
@@ -124,7 +125,10 @@ def retry_in_folder(job: Job, work: Path, place: Path) -> None:
         _count_kept(job, codes + Counter({None: part.n_rows - codes.total()}))
     affected = [part for part in parts if any(map(job.options.is_retried, part.failures))]
     cells = _cells(job, place, affected)
-    with job.telling_progress() as on_progress, closing(job.embed(cells, on_progress)) as rows:
+    with (
+        job.telling_progress(sum(part.n_rows for part in parts)) as on_progress,
+        closing(job.embed(cells, on_progress)) as rows,
+    ):
         in_turn = in_order(rows)
         for part in affected:
             _rewrite(job, part, in_turn, work, place)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pixvec.errors import UsageError
-from pixvec.table.chunk import Chunk, TableReader, TableWriter, reporting_write_errors
+from pixvec.table.chunk import Chunk, TableReader, TableWriter, expected_rows, reporting_write_errors
 from pixvec.table.content import content_ending
 from pixvec.table.files import TableFile
 from pixvec.table.formats import (
@@ -48,6 +48,7 @@ __all__ = [
     "content_ending",
     "content_sha256",
     "create_table",
+    "expected_rows",
     "find_text_column",
     "find_url_column",
     "keeps_metadata",

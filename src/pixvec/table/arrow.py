@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import pyarrow as pa
 
 from pixvec.errors import UsageError
-from pixvec.table.chunk import Chunk, TableReader, rechunked
+from pixvec.table.chunk import Chunk, Extent, TableReader, rechunked
 from pixvec.table.files import TableFile
 from pixvec.table.row_groups import ROW_GROUP_ROWS, GroupWriter
 
@@ -25,19 +26,27 @@ class ArrowReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with self._open() as batches:
+        self.extent = Extent(0, 0, path.stat().st_size)
+        with self._open() as (batches, _):
             self.schema = batches.schema
             self.n_rows = batches.count_rows() if isinstance(batches, pa.RecordBatchFileReader) else None
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read chunks of `n_rows` rows."""
         wanted = [index for index, name in enumerate(self.schema.names) if columns is None or name in columns]
-        with self._open(pa.ipc.IpcReadOptions(included_fields=wanted)) as batches:
-            for table in rechunked(map(_as_table, _each(batches)), n_rows):
+        with self._open(pa.ipc.IpcReadOptions(included_fields=wanted)) as (batches, file):
+            for table in rechunked(self._measured(map(_as_table, _each(batches)), file), n_rows):
                 yield Chunk(table)
 
+    def _measured(self, tables: Iterator[pa.Table], file: pa.NativeFile) -> Iterator[pa.Table]:
+        n_read = 0
+        for table in tables:
+            n_read += table.num_rows
+            self.extent = replace(self.extent, n_rows=n_read, n_bytes=file.tell())
+            yield table
+
     @contextmanager
-    def _open(self, options: pa.ipc.IpcReadOptions | None = None) -> Iterator[Batches]:
+    def _open(self, options: pa.ipc.IpcReadOptions | None = None) -> Iterator[tuple[Batches, pa.NativeFile]]:
         try:
             with pa.OSFile(str(self.path)) as file:
                 magic = file.read(len(_FILE_MAGIC))
@@ -46,7 +55,7 @@ class ArrowReader:
                 file.seek(0)
                 open_ = pa.ipc.open_file if magic == _FILE_MAGIC else pa.ipc.open_stream
                 with open_(file, options=options) as batches:
-                    yield batches
+                    yield batches, file
         except (pa.ArrowException, OSError) as error:
             raise UsageError(f"{self.path} cannot be read as Arrow: {error}") from error
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +47,35 @@ class Chunk:
         return replace(self, table=table)
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far the last reading of a table came, to estimate how many rows there are.
+
+    Parameters
+    ----------
+    n_rows, n_bytes
+        Rows that were read, and the bytes that they take of the files as these are stored.
+    n_bytes_in_all
+        The size of the files.
+    """
+
+    n_rows: int
+    n_bytes: int
+    n_bytes_in_all: int
+
+    @property
+    def expected_rows(self) -> int | None:
+        """The rows that there will be, when those to come are of the size of those read; None where none is read."""
+        return round(self.n_rows * self.n_bytes_in_all / self.n_bytes) if self.n_bytes else None
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """What tells, while it is read, how far that has come."""
+
+    extent: Extent
+
+
 class TableReader(Protocol):
     """A table that can be read in chunks, as often as one likes."""
 
@@ -63,6 +92,13 @@ class TableReader(Protocol):
 
         Chunks for a writer hold every column; with `columns`, only those are decoded.
         """
+
+
+def expected_rows(table: TableReader) -> int | None:
+    """Return how many rows a table has, or an estimate by the bytes that were read; None where there is neither."""
+    if table.n_rows is None and isinstance(table, Measured):
+        return table.extent.expected_rows
+    return table.n_rows
 
 
 class TableWriter(ABC):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pixvec.errors import UsageError
 from pixvec.table.cell_text import cell_texts
-from pixvec.table.chunk import Chunk, TableReader, TableWriter
+from pixvec.table.chunk import Chunk, Extent, TableReader, TableWriter
 from pixvec.table.csv_syntax import (
     Records,
     Token,
@@ -28,7 +28,7 @@ from pixvec.table.csv_syntax import (
     token_pattern,
     usual_delimiter,
 )
-from pixvec.table.files import TableFile, TextFile, create_text, n_line_breaks
+from pixvec.table.files import TableFile, TextFile, create_text, n_bytes_read, n_line_breaks
 from pixvec.table.folder import FolderReader
 from pixvec.table.inference import infer_schema, typed
 from pixvec.table.options import ReadOptions
@@ -91,6 +91,8 @@ class CsvReader:
     def __init__(self, file: TableFile, options: ReadOptions) -> None:
         self.ending = file.ending
         self.text = TextFile.open(file, options.encoding)
+        self.extent = Extent(0, 0, file.path.stat().st_size)
+        self._n_bytes_read = 0
         self.is_quoted = not options.no_quoting
         self._cell = cell_of if self.is_quoted else str
         self.preamble, delimiter = self._find_delimiter()
@@ -108,13 +110,19 @@ class CsvReader:
         width = len(self.schema)
         pending: list[Token] = []
         n_skipped = self._n_header_tokens
+        n_read = 0
         for block in self._blocks():
-            pending += self._whole_rows(block)[n_skipped:]
+            rows = self._whole_rows(block)[n_skipped:]
+            pending += rows
             n_skipped = 0
+            n_read += len(rows) // width
+            if self._n_bytes_read:
+                self.extent = replace(self.extent, n_rows=n_read, n_bytes=self._n_bytes_read)
             starts = range(0, len(pending) - n_rows * width + 1, n_rows * width)
             for start in starts:
                 yield self._chunk(pending[start : start + n_rows * width], columns)
             del pending[: len(starts) * n_rows * width]
+        self.extent = replace(self.extent, n_rows=n_read, n_bytes=self.extent.n_bytes_in_all)
         if pending:
             yield self._chunk(pending, columns)
 
@@ -147,6 +155,7 @@ class CsvReader:
             file.read(len(self.preamble))
             # Blocks grow with the record they don't get to the end of, so that its start is not read over and over.
             while block := file.read(max(BLOCK_CHARS, len(rest))):
+                self._n_bytes_read = n_bytes_read(file)
                 # A block must not end between the two characters of one line break.
                 tokens, rest = self._split(rest + block + (file.read(1) if block.endswith("\r") else ""))
                 n_breaks = n_line_breaks(joined(tokens))

@@ -53,8 +53,8 @@ class TableFile:
             When the system refuses, or the file is not packed as its name says.
         """
         try:
-            with self.path.open("rb") if self.packing is None else _unpacking(self.path, self.packing) as stream:
-                yield stream
+            with self.path.open("rb") if self.packing is None else _Unpacking(self.path, self.packing) as stream:
+                yield cast("BinaryIO", stream)
         except OSError as error:
             what = f"cannot be read: {error.strerror}" if error.strerror else f"cannot be unpacked: {error}"
             raise UsageError(f"{self.path} {what}") from error
@@ -117,8 +117,23 @@ def n_line_breaks(text: str) -> int:
     return text.count("\n") + text.count("\r") - text.count("\r\n")
 
 
-def _unpacking(path: Path, packing: str) -> BinaryIO:
-    return cast("BinaryIO", pa.input_stream(path, compression=packing))
+def n_bytes_read(text: TextIO) -> int:
+    """Return how many bytes of its file, as it is stored, the text read so far takes; 0 where that cannot be told."""
+    stream = text.buffer
+    return stream.n_packed_read() if isinstance(stream, _Unpacking) else stream.tell()
+
+
+class _Unpacking(pa.CompressedInputStream):  # type: ignore[misc]
+    """A packed file that is unpacked as it is read."""
+
+    def __init__(self, path: Path, packing: str) -> None:
+        self._packed = pa.OSFile(str(path))
+        super().__init__(self._packed, packing)
+
+    def n_packed_read(self) -> int:
+        """Return how much of the file is read; 0 when all of it is, since what is unpacked may wait to be read."""
+        n = int(self._packed.tell())
+        return n if n < self._packed.size() else 0
 
 
 def _undecodable_line(text: TextFile) -> int:

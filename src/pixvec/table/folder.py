@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pixvec.errors import UsageError
 from pixvec.result_columns import PROVENANCE_KEY
-from pixvec.table.chunk import Chunk, TableReader
+from pixvec.table.chunk import Chunk, Extent, Measured, TableReader
 from pixvec.table.listing import Listing
 
 
@@ -51,6 +51,9 @@ class FolderReader:
         self.schema = _joined_schema(self._members)
         counts = [reader.n_rows for reader in readers]
         self.n_rows = None if None in counts else sum(count or 0 for count in counts)
+        extents = [reader.extent for reader in readers if isinstance(reader, Measured)]
+        self._n_bytes = sum(extent.n_bytes_in_all for extent in extents)
+        self.extent = _sum(extents, self._n_bytes)
 
     @property
     def first(self) -> TableReader | None:
@@ -66,9 +69,21 @@ class FolderReader:
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read chunks of `n_rows` rows, fewer at the end of each file."""
         schema = pa.schema([field for field in self.schema if columns is None or field.name in columns])
+        read = Extent(0, 0, self._n_bytes)
         for member in self._members:
             for chunk in member.reader.chunks(n_rows, columns=columns and [*columns, *_some(member, columns)]):
+                self.extent = self._with(read, member.reader)
                 yield chunk.widened(_conformed(chunk.table, schema, member.keys), member.keys)
+            read = self._with(read, member.reader)
+
+    def _with(self, read: Extent, reader: TableReader) -> Extent:
+        return _sum([read, reader.extent], self._n_bytes) if isinstance(reader, Measured) else read
+
+
+def _sum(extents: Sequence[Extent], n_bytes_in_all: int) -> Extent:
+    """Add up how far files were read; one that does not tell its bytes has told no rows either."""
+    told = [extent for extent in extents if extent.n_bytes]
+    return Extent(sum(one.n_rows for one in told), sum(one.n_bytes for one in told), n_bytes_in_all)
 
 
 def _some(member: Member, columns: Collection[str]) -> list[str]:
