@@ -6,7 +6,8 @@ docs/failures.md and the report's advice are made from this table.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 _STATUS: Final = re.compile(r"http_(\d{3})")
@@ -27,6 +28,8 @@ class Code:
         What happened and what to do, one sentence each.
     retryable
         Whether the row may succeed at a later time, with nothing changed.
+    lifted_by
+        The options that let more in and so may lift it, each with a value to try; None where only the user knows one.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Code:
     meaning: str
     advice: str
     retryable: bool = False
+    lifted_by: Mapping[str, str | None] = field(default_factory=dict)
 
 
 CODES: Final = {
@@ -51,12 +55,14 @@ CODES: Final = {
             "input",
             "The cell holds no URL that can be requested, for the reason that the detail names.",
             "Correct the cell; if it is the path of a file, name the folder that holds it with `files_under`.",
+            lifted_by={"files_under": None},
         ),
         Code(
             "scheme_blocked",
             "input",
             "The cell, or a redirect, names another scheme than http and https, or a bucket that is not allowed.",
             "Allow a bucket with `allow_bucket=['s3://NAME']`, or download the file and use `files_under`.",
+            lifted_by={"allow_bucket": None, "files_under": None, "data_urls": None},
         ),
         Code(
             "path_blocked",
@@ -64,12 +70,14 @@ CODES: Final = {
             "The path leads out of the folder of `files_under` or to something that is no regular file, or the key of "
             "an object has `.` or `..` between slashes.",
             "Move the file into the folder, or name the folder that holds it.",
+            lifted_by={"files_under": None},
         ),
         Code(
             "file_not_found",
             "input",
             "There is no such file in the folder of `files_under`, or no such object in the bucket.",
             "Check that relative paths begin in that folder, and that the key of an object is spelled exactly.",
+            lifted_by={"files_under": None},
         ),
         Code(
             "file_error",
@@ -83,6 +91,7 @@ CODES: Final = {
             "input",
             "The server's `X-Robots-Tag` header asks that the image not be used this way.",
             "Respect it, or say with `opt_out` which directives count.",
+            lifted_by={"opt_out": None},
         ),
         Code(
             "address_blocked",
@@ -91,6 +100,7 @@ CODES: Final = {
             "metadata service or a port of another protocol.",
             "Allow a server of your own with `allow_address=['ADDRESS:PORT']`, or all private networks with "
             "`allow_private=True`.",
+            lifted_by={"allow_address": "ADDRESS:PORT", "allow_private": None},
         ),
         Code(
             "host_not_found", "address", "The host name does not exist.", "Look for a new URL, since the site is gone."
@@ -143,12 +153,14 @@ CODES: Final = {
             "network",
             "The URL leads through more than ten redirects.",
             "Find the image's own URL, since this is often a login page that asks for a cookie.",
+            lifted_by={"max_redirects": None},
         ),
         Code(
             "too_many_bytes",
             "network",
             "The body is larger than 32 MiB, compressed or not.",
             "Use a smaller version of the image, or raise `max_bytes` in Python.",
+            lifted_by={"max_bytes": None},
         ),
         Code(
             "bad_encoding",
@@ -174,12 +186,14 @@ CODES: Final = {
             "image",
             "The file is an image or a document in a format that is not decoded, which the detail names.",
             "Open two more formats with `formats='+tiff,+heic'`, or convert the file.",
+            lifted_by={"formats": "+tiff,+heic"},
         ),
         Code(
             "too_many_pixels",
             "image",
             "The image has more than 100 megapixels.",
             "Use a smaller version of the image, or raise `max_pixels` in Python.",
+            lifted_by={"max_pixels": None},
         ),
         Code(
             "corrupt_image",
@@ -227,6 +241,12 @@ def code_of(name: str) -> Code | None:
     meant = ((meaning, advice) for statuses, meaning, advice in STATUSES if same.intersection(statuses))
     meaning, advice = next(meant, (CODES["http_NNN"].meaning, CODES["http_NNN"].advice))
     return replace(CODES["http_NNN"], meaning=meaning, advice=advice, retryable=is_retryable(name))
+
+
+def advice_on(name: str) -> str | None:
+    """Say what helps against a code; None for one that is none of pixvec's."""
+    code = code_of(name)
+    return None if code is None else code.advice
 
 
 def is_retryable(name: str) -> bool:

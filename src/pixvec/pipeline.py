@@ -135,6 +135,7 @@ class _Road:
         self._report = report
         self._keep_going = keep_going
         self._fetcher = Fetcher(settings)
+        report.private_addresses = self._fetcher.private_addresses
         self._crops = CropMaker(settings, processor, min_side=min_side(processor) if is_scaled else None, kept=kept)
         self._batcher = Batcher(model, settings.batch_size)
         self._threads = Threads(n_cores(), "decode")

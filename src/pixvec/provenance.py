@@ -13,10 +13,9 @@ from typing import Any, Final
 import PIL
 
 from pixvec.checkpoint import ProcessorConfig, TextConfig, VisionConfig
-from pixvec.decode import decoded_formats
 from pixvec.engine import computed_by
-from pixvec.fetch.opt_out import parse_opt_out
 from pixvec.model import ClipModel, ModelOptions
+from pixvec.reach import reach
 from pixvec.settings import Settings, resolve_decode
 
 EMBEDDING_VERSION: Final = 1
@@ -25,26 +24,25 @@ EMBEDDING_VERSION: Final = 1
 _FOLDER: Final = "files_under"
 _SAME_BITS: Final = (
     *("embedded", "weights_sha256", "normalize", "precision", "embedding_version"),
-    *("vision", "processor", "text", "decode", "formats", "max_pixels", "max_bytes", "opt_out"),
+    *("vision", "processor", "text", "decode"),
 )
+_DECIDING_BYTES: Final = ("formats", "max_pixels", "max_bytes", "opt_out")
+"""Options of reach that decide what is made of bytes that are there."""
 
 
 def provenance(model: ClipModel, settings: Settings) -> dict[str, Any]:
     """State model and settings, as they came to be, in JSON's types.
 
     Vectors with one ``weights_sha256`` lie in one space; those that agree in `same_bits` are the same bits for the
-    same bytes, since one file of weights is read as the settings beside it say. What only lets more URLs in, as the
-    addresses that are allowed, is no part of it: a retry may widen it.
+    same bytes, since one file of weights is read as the settings beside it say. What only lets more rows in, or fewer,
+    is no part of that: it is stated as `reach` does.
     """
     return {
         **_of_model("images", model, settings),
         "vision": _as_json(model.checkpoint.vision),
         "processor": _as_json(model.checkpoint.processor),
         "decode": resolve_decode(settings, model.precision),
-        "formats": ",".join(sorted(decoded_formats(settings.formats))),
-        "max_pixels": settings.max_pixels,
-        "max_bytes": settings.max_bytes,
-        "opt_out": ",".join(sorted(parse_opt_out(settings.opt_out))) or "none",
+        **reach(settings),
     }
 
 
@@ -80,7 +78,8 @@ def made_with(model: ClipModel, settings: Settings) -> str:
     other processors.
     """
     libraries = [computed_by(), f"Pillow {PIL.__version__}"]
-    facts = {**same_bits(provenance(model, settings)), "libraries": libraries}
+    stated = provenance(model, settings)
+    facts = {**same_bits(stated), **{name: stated[name] for name in _DECIDING_BYTES}, "libraries": libraries}
     return json.dumps(facts, sort_keys=True)
 
 

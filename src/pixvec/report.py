@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
@@ -43,6 +43,10 @@ class Report:
     """Rows whose text was longer than the model reads."""
     failures: Counter[str] = field(default_factory=Counter)
     failed_hosts: Counter[str] = field(default_factory=Counter)
+    liftable: Counter[str] = field(default_factory=Counter)
+    """Rows that an earlier run decided, by code, before an option was widened that may lift it."""
+    private_addresses: set[str] = field(default_factory=set)
+    """Addresses that were dialled and that only an option opens, as ``ADDRESS:PORT``, the first thousand."""
     decode_busy: float = 0.0
     model_busy: float = 0.0
     """Seconds that each stage worked, divided by the number of its threads."""
@@ -89,8 +93,9 @@ class Report:
         self.ended = time.monotonic()
         return self
 
-    def resume(self, n_rows: int, failures: Mapping[str, int]) -> None:
-        """Count rows that an earlier run decided; before new ones are."""
+    def resume(self, n_rows: int, failures: Mapping[str, int], *, lifted: Collection[str] = ()) -> None:
+        """Count rows that an earlier run decided; before new ones are. Codes are `lifted` where more is let in now."""
+        self.liftable.update({code: n for code, n in failures.items() if code in lifted})
         self.n_resumed += n_rows
         self.n_rows += n_rows
         self.n_vectors += n_rows - sum(failures.values())
@@ -126,6 +131,7 @@ class Report:
             f"failures: {most_common(self.failures)}" if self.failures else "",
             f"failed at: {most_common(self.failed_hosts)}" if self.failed_hosts else "",
             *(self._work() if self.n_new else []),
+            f"private addresses dialled: {listed(self.private_addresses)}" if self.private_addresses else "",
             f"cut at the model's length: {self.n_cut:,} texts" if self.n_cut else "",
             f"known from the cache: {self.n_cached:,} pictures" if self.n_cached else "",
         ]
@@ -158,8 +164,16 @@ def counting_rows(tell: OnProgress) -> Callable[[int, int], None]:
 def most_common(counts: Counter[str], most: int = 8) -> str:
     """List names with their counts, the highest first; equal ones by name, since arrival has no order of its own."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    named = [f"{name} {n:,}" for name, n in ranked[:most]]
-    return ", ".join([*named, f"and {len(ranked) - most:,} more"] if len(ranked) > most else named)
+    return _first([f"{name} {n:,}" for name, n in ranked], most)
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """List names in the order of their letters."""
+    return _first(sorted(names), most)
+
+
+def _first(names: list[str], most: int) -> str:
+    return ", ".join([*names[:most], f"and {len(names) - most:,} more"] if len(names) > most else names)
 
 
 class TooManyFailedError(RunError):

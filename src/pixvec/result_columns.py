@@ -113,6 +113,16 @@ def read_image(image: object) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
+def restated(schema: pa.Schema, facts: Mapping[str, Any]) -> pa.Schema:
+    """Say in a schema that its vectors were made with other facts, where it says what they were made with."""
+    metadata = {PROVENANCE_KEY: json.dumps(dict(facts), sort_keys=True)}
+    fields = [
+        field.with_metadata({**field.metadata, **metadata}) if PROVENANCE_KEY in (field.metadata or {}) else field
+        for field in schema
+    ]
+    return pa.schema(fields, metadata=schema.metadata)
+
+
 def result_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     """Build the result columns of consecutive rows, in the types of a `result_schema`."""
     columns = [

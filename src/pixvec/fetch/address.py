@@ -20,6 +20,7 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+_CLOUD: Final = "a cloud's metadata service"
 _LOOPBACK: Final = "a loopback address"
 _PRIVATE: Final = "a private address"
 _SHARED: Final = "an address shared by a carrier's customers"
@@ -29,8 +30,8 @@ _RESERVED: Final = "a reserved address"
 _RULES: Final = tuple(
     (rule, tuple(map(ipaddress.ip_network, networks.split())))
     for rule, networks in (
-        ("a cloud's metadata service", "168.63.129.16 192.0.0.192 100.100.100.200"),
-        ("a cloud's metadata service", "fd00:ec2::254 fd20:ce::254 fd00:42::42"),
+        (_CLOUD, "168.63.129.16 192.0.0.192 100.100.100.200"),
+        (_CLOUD, "fd00:ec2::254 fd20:ce::254 fd00:42::42"),
         ("a link-local address", "169.254.0.0/16 fe80::/10"),
         (_LOOPBACK, "127.0.0.0/8 0.0.0.0/8 ::1 ::"),
         (_PRIVATE, "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7 fec0::/10"),
@@ -46,6 +47,11 @@ _RULES: Final = tuple(
 
 _OPENED_BY_ALLOW_PRIVATE: Final = frozenset([_LOOPBACK, _PRIVATE, _SHARED])
 """Where people run servers of their own. Metadata services hold secrets, and the others no pictures."""
+
+_PRIVATE_NETWORKS: Final = tuple(
+    network for rule, networks in _RULES if rule in _OPENED_BY_ALLOW_PRIVATE for network in networks
+)
+_METADATA: Final = tuple(network for rule, networks in _RULES if rule == _CLOUD for network in networks)
 
 _UNWRAPPED: Final = tuple(map(ipaddress.IPv6Network, ("::ffff:0:0/96", "64:ff9b::/96")))
 """IPv4 in its mapped form, and through NAT64, by which a network without IPv4 reaches every IPv4 server."""
@@ -64,6 +70,9 @@ _BAD_PORTS: Final = frozenset([
 # fmt: on
 """The bad ports of the fetch standard (https://fetch.spec.whatwg.org/#port-blocking), and Redis's 6379."""
 
+_MAX_LISTED: Final = 1_000
+"""Private addresses that are kept to be told; a network may have millions."""
+
 _ALLOWED: Final = re.compile(
     r"(?P<address>\[[^\]]+\]|[^\[\]:/]+|[^\[\]/]*:[^\[\]/]*:[^\[\]/]*)(?P<bits>/[0-9]+)?(:(?P<port>[0-9]{1,5}))?"
 )
@@ -76,10 +85,32 @@ class AllowedAddress:
     network: Network
     port: int | None
 
+    def __str__(self) -> str:
+        address, _, bits = str(self.network).partition("/")
+        size = "" if int(bits) == self.network.max_prefixlen else f"/{bits}"
+        host = f"[{address}]" if self.network.version == 6 and self.port is not None else address
+        return f"{host}{size}" if self.port is None else f"{host}{size}:{self.port}"
+
     def opens(self, address: Address, port: int) -> bool:
         """Tell whether this address and port are let through."""
         right_port = port not in _BAD_PORTS if self.port is None else port == self.port
         return right_port and address in self.network
+
+
+def lets_through(opened: AllowedAddress, allowed: Iterable[AllowedAddress], *, allow_private: bool) -> bool:
+    """Tell whether all that one ``allow_address`` opened is open by others, or by ``allow_private``."""
+    if allow_private and not any(_overlap(opened.network, network) for network in _METADATA):
+        allowed = (*allowed, *(AllowedAddress(network, None) for network in _PRIVATE_NETWORKS))
+    return any(_covers(one, opened) for one in allowed)
+
+
+def _covers(one: AllowedAddress, other: AllowedAddress) -> bool:
+    is_inside = _overlap(one.network, other.network) and one.network.prefixlen <= other.network.prefixlen
+    return is_inside and (one.port == other.port or (one.port is None and other.port not in _BAD_PORTS))
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    return one.version == other.version and one.overlaps(other)
 
 
 def parse_allowed(text: str) -> AllowedAddress:
@@ -118,9 +149,17 @@ class AddressBlockedError(OSError):
 
 
 class AddressGuard:
-    """Opens sockets, and only for addresses that may be dialled."""
+    """Opens sockets, and only for addresses that may be dialled.
+
+    Attributes
+    ----------
+    private
+        Which of the addresses that a socket was opened for may be dialled only because an option says so, the first
+        ones, as ``ADDRESS:PORT``.
+    """
 
     def __init__(self, *, allow_private: bool, allowed: Iterable[AllowedAddress]) -> None:
+        self.private: set[str] = set()
         self._opened = _OPENED_BY_ALLOW_PRIVATE if allow_private else frozenset[str]()
         self._allowed = tuple(allowed)
 
@@ -129,6 +168,9 @@ class AddressGuard:
         family, kind, protocol, _, (host, port, *_) = addr_info
         if rule := self.refusal(host, port):
             raise AddressBlockedError(rule)
+        address = _unwrap(ipaddress.ip_address(host))
+        if len(self.private) < _MAX_LISTED and _rule(address, port):
+            self.private.add(f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}")
         return socket.socket(family, kind, protocol)
 
     def refusal(self, host: str, port: int) -> str | None:
@@ -136,10 +178,21 @@ class AddressGuard:
         address = _unwrap(ipaddress.ip_address(host))
         if any(allowed.opens(address, port) for allowed in self._allowed):
             return None
-        if port in _BAD_PORTS:
-            return f"port {port}, which belongs to another protocol"
-        rule = _rule_against(address)
+        rule = _rule(address, port)
         return None if rule in self._opened else rule
+
+
+def may_be_the_callers_own(host: str) -> bool:
+    """Tell whether a host is an address where people run servers of their own: on this machine or a private network."""
+    try:
+        return _rule_against(_unwrap(ipaddress.ip_address(host))) in _OPENED_BY_ALLOW_PRIVATE
+    except ValueError:
+        return False
+
+
+def _rule(address: Address, port: int) -> str | None:
+    """Name the rule against an address and port that no option opens."""
+    return f"port {port}, which belongs to another protocol" if port in _BAD_PORTS else _rule_against(address)
 
 
 def _rule_against(address: Address) -> str | None:

@@ -57,6 +57,11 @@ class Fetcher:
     resolver
         Looks names up, and raises `socket.gaierror` where it can't; the system's where none is given.
 
+    Attributes
+    ----------
+    private_addresses
+        Those that were dialled and that only an option opens; see `AddressGuard`.
+
     Raises
     ------
     UsageError
@@ -68,6 +73,7 @@ class Fetcher:
         self._guard = AddressGuard(
             allow_private=options.allow_private, allowed=map(parse_allowed, options.allow_address)
         )
+        self.private_addresses = self._guard.private
         self._tls = _tls_context(*map(os.environ.get, _CERTIFICATE_PLACES))
         names = resolver or SystemResolver(timeout_s=options.dns_timeout_s)
         self._names = Names(names, memory_s=options.dns_memory_s)

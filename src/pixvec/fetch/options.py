@@ -59,8 +59,8 @@ class FetchOptions(Options, group="reach"):
     """
 
     connections: int = option(256, "connections in all", minimum=1, group="limits")
-    allow_private: bool = option(False, "fetch from private networks and from this machine too")
-    allow_address: tuple[str, ...] = option((), "let ADDRESS[/BITS][:PORT] through the address guard")
+    allow_address: tuple[str, ...] = option((), "let one server through the address guard: ADDRESS[/BITS][:PORT]")
+    allow_private: bool = option(False, "let all of this machine and of every private network through")
     user_agent: str | None = option(None, "the User-Agent header; pixvec's version and page when not given")
     header: tuple[str, ...] = option(
         (), "send a header to one host alone, over https unless said: '[http://]HOST[:PORT]: Name: value'", secret=True

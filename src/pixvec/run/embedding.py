@@ -78,7 +78,7 @@ def embed_parts(job: Job, work: Path, folder: Path, *, whole_rows: bool) -> list
     """
     finished = finished_parts(folder, job.facts)
     for part in finished:
-        job.report.resume(part.n_rows, part.failures)
+        job.report.resume(part.n_rows, part.failures, lifted=job.lifted_codes(part.facts))
     plan = Plan(finished, job.options.part_rows or (FOLDER_PART_ROWS if whole_rows else FILE_PART_ROWS))
     parts = _Parts(job, plan, work, folder, whole_rows=whole_rows)
     with (

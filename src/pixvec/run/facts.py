@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pixvec.reach import is_widened
+
 _WORDS: Final = {
     "embedded": "what is embedded",
     "weights_sha256": "the model's weights",
@@ -20,12 +22,15 @@ _SHOWN_HASH_CHARS: Final = 12
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Name what differs, as a person would; empty where nothing does. Only what `now` asks for is compared.
 
-    Between images and texts nothing else is, since most of it says nothing of texts.
+    An option that lets more rows in than it did does not differ. Between images and texts nothing else is compared,
+    since most of it says nothing of texts.
     """
     if then.get("embedded") != now.get("embedded"):
         now = {"embedded": now.get("embedded")}
     pairs = ((name, then.get(name), value) for name, value in now.items())
-    return ", ".join(_difference(name, old, new) for name, old, new in pairs if old != new)
+    return ", ".join(
+        _difference(name, old, new) for name, old, new in pairs if old != new and not is_widened(name, then, now)
+    )
 
 
 def file_sha256(path: Path) -> str:

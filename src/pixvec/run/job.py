@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,10 +17,12 @@ from pixvec.model import ClipModel
 from pixvec.pipeline import embed_unordered
 from pixvec.progress import telling_progress
 from pixvec.provenance import folder_facts, provenance, same_bits, text_provenance
+from pixvec.reach import LIFTABLE, lifted_codes, reach_of
 from pixvec.report import OnProgress, Report
 from pixvec.result_columns import result_schema
 from pixvec.run.log import keeping_log, log_path
 from pixvec.run.options import FileOptions
+from pixvec.run.parts import Part
 from pixvec.table import Chunk, TableReader, expected_rows
 from pixvec.texts import embed_text_cells
 from pixvec.values import Row
@@ -45,6 +47,8 @@ class Job:
         The table whose rows the report counts, where that is not the source.
     retried_sha256
         The hash of the finished table whose rows are embedded again; None where a table is embedded.
+    lifted
+        Codes of its rows that are embedded again because more is let in than when they were decided.
     """
 
     input: Path
@@ -55,6 +59,7 @@ class Job:
     options: FileOptions
     counted: TableReader | None = None
     retried_sha256: str | None = None
+    lifted: Collection[str] = frozenset()
     report: Report = field(default_factory=Report)
 
     def __post_init__(self) -> None:
@@ -83,6 +88,7 @@ class Job:
         """What decides the rows of a table, the input aside."""
         return {
             **same_bits(self.provenance),
+            **reach_of(self.provenance),
             "column": self.column,
             "output_column": self.options.output_column,
             "image_info": self.options.image_info,
@@ -91,7 +97,17 @@ class Job:
     @property
     def facts(self) -> dict[str, Any]:
         """What the parts of one run agree in."""
-        return {**self.made_with, "retry": self.options.retried_words, "table_sha256": self.retried_sha256}
+        which = ", ".join(filter(None, [self.options.retried_words, *sorted(self.lifted)]))
+        return {**self.made_with, "retry": which or None, "table_sha256": self.retried_sha256}
+
+    def lifted_codes(self, then: Mapping[str, Any]) -> set[str]:
+        """Name the codes of rows, made with the facts `then`, that an option may lift which lets in more now."""
+        return lifted_codes(then, self.made_with)
+
+    def liftable(self, parts: Iterable[Part]) -> dict[str, list[str]]:
+        """State, as a fact of a table, which codes of its rows were decided before an option was widened."""
+        codes = {code for part in parts for code in self.lifted_codes(part.facts) & part.failures.keys()}
+        return {LIFTABLE: sorted(codes)} if codes else {}
 
     @property
     def n_rows(self) -> int | None:
@@ -106,7 +122,7 @@ class Job:
 
     @contextmanager
     def telling_progress(self, n_rows: int | None = None) -> Iterator[OnProgress]:
-        """Give what the report is told to, the log and who watches; with `n_rows` where it is known how many there are."""
+        """Give what the report is told to, the log and who watches; with `n_rows` where their number is known."""
         expected = self.expected_rows if n_rows is None else lambda: n_rows
         wanted = False if self.options.quiet else self.options.progress
         with (

@@ -20,6 +20,8 @@ from pixvec.report import OnProgress, Report
 
 LOG_EVERY_S: Final = 10.0
 
+_MAX_ADDRESSES: Final = 100
+
 _LOGGER: Final = logging.getLogger("pixvec")
 
 
@@ -103,6 +105,7 @@ def _line(event: str, report: Report) -> dict[str, Any]:
         "failed": dict(report.failures),
         "bytes": report.n_bytes,
         "repeats": report.n_repeats,
+        "private_addresses": sorted(report.private_addresses)[:_MAX_ADDRESSES],
         "decode_busy": round(report.decode_busy / seconds, 3),
         "model_busy": round(report.model_busy / seconds, 3),
     }

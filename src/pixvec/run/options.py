@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from pixvec.codes import code_of, is_retryable
@@ -75,11 +76,14 @@ class FileOptions(TableOptions, ReadOptions, group="runs"):
         """Which rows of a finished output are embedded again, in words; None where a table is embedded."""
         return self.retry_codes or ("failed" if self.retry_failed else None)
 
-    def is_retried(self, code: str | None) -> bool:
-        """Tell whether a row of a finished output is embedded again, by its code; empty where it has a vector."""
+    def is_retried(self, code: str | None, lifted: Collection[str]) -> bool:
+        """Tell whether a row of a finished output is embedded again, by its code; empty where it has a vector.
+
+        Codes are `lifted` where more is let in than when the row was decided.
+        """
         if not code:
             return False
-        return code in self._retry_codes() if self.retry_codes else is_retryable(code)
+        return code in self._retry_codes() if self.retry_codes else is_retryable(code) or code in lifted
 
     def max_failed_rows(self, n_rows: int) -> float:
         """Count how many of `n_rows` rows may fail."""

@@ -39,12 +39,15 @@ class Part:
         The hash of its input rows.
     failures
         How many of its rows failed, by code.
+    facts
+        What it was made with; empty where that is what this run makes parts with.
     """
 
     start: int
     stop: int
     input_sha256: str | None = None
     failures: Mapping[str, int] = field(default_factory=dict, compare=False)
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of_name(cls, name: str) -> Self | None:
@@ -131,7 +134,7 @@ def _read_part(path: Path, named: Part, facts: Mapping[str, Any]) -> Part | None
             f"{path.parent} holds parts of a run that differs: {differing}; go on with what it was"
             + ("" if facts.get("retry") else ", or throw its parts away with `restart=True`")
         )
-    return Part(named.start, named.stop, written["input_sha256"], written["failures"])
+    return Part(named.start, named.stop, written["input_sha256"], written["failures"], written["facts"])
 
 
 def _metadata(path: Path) -> pq.FileMetaData | None:

@@ -7,7 +7,7 @@ the output: a stopped retry loses nothing. A folder's parts are rewritten one by
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from pixvec.columns import open_column
 from pixvec.errors import UsageError
 from pixvec.pipeline import in_order
-from pixvec.result_columns import result_names, result_table
+from pixvec.reach import LIFTABLE, reach_of
+from pixvec.result_columns import read_provenance, restated, result_names, result_table
 from pixvec.run.embedding import embed_parts
 from pixvec.run.facts import differences, file_sha256
 from pixvec.run.job import CHUNK_ROWS, Job
@@ -39,20 +40,29 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 
 class RetriedRows:
-    """The rows of a finished table that are to be embedded again, as a table of their own."""
+    """The rows of a finished table that are to be embedded again, as a table of their own.
+
+    Parameters
+    ----------
+    source
+        The finished table.
+    lifted
+        Codes of rows that are taken because more is let in now.
+    """
 
     n_rows = None
 
-    def __init__(self, source: TableReader, options: FileOptions) -> None:
+    def __init__(self, source: TableReader, options: FileOptions, lifted: Collection[str]) -> None:
         self.schema = source.schema
         self._source = source
         self._options = options
+        self._lifted = lifted
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read what is to be retried among each `n_rows` rows."""
         needed = None if columns is None else [*columns, _error_name(self._options)]
         for chunk in self._source.chunks(n_rows, columns=needed):
-            mask = _mask(chunk.table, self._options)
+            mask = _mask(chunk.table, self._options, self._lifted)
             if mask.any():
                 yield Chunk(chunk.table.filter(pa.array(mask)))
 
@@ -72,16 +82,20 @@ def open_retry(output: Path, options: FileOptions) -> Job:
     source = open_table(table, options)
     if _error_name(options) not in source.schema.names:
         raise UsageError(f"{output} does not say which of its rows failed, so that none can be embedded again")
-    return Job(
+    job = Job(
         input=output,
         output=output,
-        source=RetriedRows(source, options),
+        source=source,
         column=options.texts or options.column or facts["column"],
         dropped=(),
         options=replace(options, limit=None),
         counted=source,
         retried_sha256=file_sha256(table),
     )
+    if output.is_dir():  # each of its parts says for itself what it was made with
+        return job
+    lifted = frozenset() if options.retry_codes else job.lifted_codes(facts)
+    return replace(job, source=RetriedRows(source, options, lifted), lifted=lifted)
 
 
 def retry_in_file(job: Job, work: Path, place: Path) -> None:
@@ -98,12 +112,14 @@ def retry_in_file(job: Job, work: Path, place: Path) -> None:
     _check_made_with(job, facts, work)
     remove_obsolete_parts(work, place, {**job.facts, "retry": None, "table_sha256": None})
     table = open_table(place, job.options)
+    kept = Counter[str]()
     for chunk in table.chunks(CHUNK_ROWS, columns=[_error_name(job.options)]):
-        _count_kept(job, Counter(chunk.table.column(0).to_pylist()))
+        kept += _count_kept(job, Counter(chunk.table.column(0).to_pylist()), facts)
     parts = embed_parts(job, work, work, whole_rows=False)
     if parts:
-        _merge(job, table, Results(work, parts, job.results), work / place.name)
-        put_table(work / place.name, place, facts, output=job.output)
+        now = _facts_now(job, facts, [Part(0, 0, failures=kept, facts=facts), *parts])
+        _merge(job, table, Results(work, parts, job.results), work / place.name, now)
+        put_table(work / place.name, place, now, output=job.output)
     job.report.was_finished = not parts
     remove_parts(work)
 
@@ -122,8 +138,8 @@ def retry_in_folder(job: Job, work: Path, place: Path) -> None:
     parts = finished_parts(place, job.made_with)
     for part in parts:
         codes = Counter(part.failures)
-        _count_kept(job, codes + Counter({None: part.n_rows - codes.total()}))
-    affected = [part for part in parts if any(map(job.options.is_retried, part.failures))]
+        _count_kept(job, codes + Counter({None: part.n_rows - codes.total()}), part.facts)
+    affected = [part for part in parts if _is_affected(part, job)]
     cells = _cells(job, place, affected)
     with (
         job.telling_progress(sum(part.n_rows for part in parts)) as on_progress,
@@ -153,26 +169,40 @@ def _check_made_with(job: Job, facts: Mapping[str, Any], work: Path) -> None:
         raise UsageError(f"{job.output} is being replaced: finish that first, with the command that began it")
 
 
-def _count_kept(job: Job, codes: Counter[str | None]) -> None:
-    """Count the rows that stay as they are, by code."""
-    kept = Counter({code: n for code, n in codes.items() if not job.options.is_retried(code)})
-    job.report.resume(kept.total(), {code: n for code, n in kept.items() if code})
+def _count_kept(job: Job, codes: Counter[str | None], facts: Mapping[str, Any]) -> Counter[str]:
+    """Count the rows that stay as they are, by code, and give the counts of those that failed."""
+    lifted = job.lifted_codes(facts)
+    kept = Counter({code: n for code, n in codes.items() if not job.options.is_retried(code, lifted)})
+    failures = Counter({code: n for code, n in kept.items() if code})
+    job.report.resume(kept.total(), failures, lifted=lifted)
+    return failures
+
+
+def _facts_now(job: Job, facts: Mapping[str, Any], kept: Iterable[Part]) -> dict[str, Any]:
+    """State what a table is made with whose rows were embedded again: of what lets rows in, the newest."""
+    stated = {name: fact for name, fact in facts.items() if name != LIFTABLE}
+    return {**stated, **reach_of(job.provenance), **job.liftable(kept)}
+
+
+def _is_affected(part: Part, job: Job) -> bool:
+    lifted = job.lifted_codes(part.facts)
+    return any(job.options.is_retried(code, lifted) for code in part.failures)
 
 
 def _cells(job: Job, place: Path, parts: Sequence[Part]) -> Iterator[object]:
     for part in parts:
-        retried = RetriedRows(open_table(place / part.name), job.options)
+        retried = RetriedRows(open_table(place / part.name), job.options, job.lifted_codes(part.facts))
         for chunk in retried.chunks(CHUNK_ROWS, columns=[job.column]):
             yield from open_column(chunk.table.column(job.column).to_pylist()).cells
 
 
-def _merge(job: Job, table: TableReader, results: Results, unfinished: Path) -> None:
+def _merge(job: Job, table: TableReader, results: Results, unfinished: Path, facts: Mapping[str, Any]) -> None:
     """Write the table with the new results in the place of the old ones."""
     names = _result_names(table, job.options)
-    schema = pa.schema([_written_field(table.schema.field(name), job) for name in names])
+    schema = restated(pa.schema([_written_field(table.schema.field(name), job) for name in names]), facts)
     with create_table(unfinished, table, schema, ending=job.output.name, dropped=names) as writer:
         for chunk in table.chunks(CHUNK_ROWS):
-            mask = _mask(chunk.table, job.options)
+            mask = _mask(chunk.table, job.options, job.lifted)
             writer.write(chunk, _merged(chunk.table.select(names), results.take(int(mask.sum())), mask, schema))
 
 
@@ -186,15 +216,20 @@ def _rewrite(job: Job, part: Part, rows: Iterator[Row], work: Path, place: Path)
     failures = Counter[str]()
     table = open_table(place / part.name)
     names = _result_names(table, job.options)
+    lifted = job.lifted_codes(part.facts)
+    kept = {code: n for code, n in part.failures.items() if not job.options.is_retried(code, lifted)}
+    facts = {**job.made_with, **job.liftable([replace(part, failures=kept)])}
+    stated = read_provenance(table.schema, names[0]) or {}
+    schema = restated(table.schema, {**stated, **reach_of(facts)})
     with closing(PartWriter(work / UNFINISHED, job.output)) as writer:
         for chunk in table.chunks(CHUNK_ROWS):
-            mask = _mask(chunk.table, job.options)
+            mask = _mask(chunk.table, job.options, lifted)
             new = result_table(list(islice(rows, int(mask.sum()))), job.results)
             old = chunk.table.select(names)
             merged = _merged(old, new, mask, old.schema)
             failures.update(filter(None, merged.column(1).to_pylist()))
-            writer.write(_with_columns(chunk.table, merged))
-        writer.put(place, replace(part, failures=failures), job.made_with)
+            writer.write(_with_columns(chunk.table, merged).cast(schema))
+        writer.put(place, replace(part, failures=failures), facts)
 
 
 def _with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
@@ -216,9 +251,9 @@ def _recast(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _mask(table: pa.Table, options: FileOptions) -> Mask:
+def _mask(table: pa.Table, options: FileOptions, lifted: Collection[str]) -> Mask:
     codes = table.column(_error_name(options)).to_pylist()
-    return np.array([options.is_retried(code) for code in codes], dtype=bool)
+    return np.array([options.is_retried(code, lifted) for code in codes], dtype=bool)
 
 
 def _error_name(options: FileOptions) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,11 @@ def embed_to_file(job: Job, work: Path, place: Path) -> None:
     folder = parts_folder(work, default=work, restart=job.options.restart, replaces=place.exists())
     is_replacing = folder != work
     if place.exists() and not is_replacing:
-        _check_finished(job, place)
-        _count_finished(job, place)
+        _count_finished(job, place, _check_finished(job, place))
         remove_obsolete_parts(folder, place, job.facts)
     else:
         parts = embed_parts(job, work, folder, whole_rows=False)
-        facts = {**job.provenance, **_finished_facts(job)}
+        facts = {**job.provenance, **_finished_facts(job), **job.liftable(parts)}
         _assemble(job, parts, folder, work / place.name, facts)
         _put(job, work / place.name, place, facts, is_replacing=is_replacing)
         remove_parts(folder)
@@ -81,22 +80,25 @@ def _finished_facts(job: Job) -> dict[str, Any]:
     return {**job.made_with, **how_read, "input_sha256": content_sha256(job.input)}
 
 
-def _check_finished(job: Job, place: Path) -> None:
+def _check_finished(job: Job, place: Path) -> dict[str, Any]:
+    """Check that a table is what this command gives, and return what it was made with."""
     ways_on = "replace it with `restart=True`, or write to another file"
     facts = read_facts(place, job.options.output_column)
     if facts is None:
         raise UsageError(f"{job.output} exists, and does not say that this command wrote it: {ways_on}")
     if differing := differences(facts, _finished_facts(job)):
         raise UsageError(f"{job.output} is finished, and was made otherwise: {differing}; {ways_on}")
+    return facts
 
 
-def _count_finished(job: Job, place: Path) -> None:
+def _count_finished(job: Job, place: Path, facts: Mapping[str, Any]) -> None:
     _, error, _, _ = result_names(job.options.output_column)
     table = open_table(place, job.options.as_written(job.input, place))
     has_codes = error in table.schema.names
+    lifted = job.lifted_codes(facts)
     for chunk in table.chunks(CHUNK_ROWS, columns=[error] if has_codes else None):
         cells = chunk.table.column(error if has_codes else 0)
         # An array says which rows failed, and not why.
         failures = Counter(filter(None, cells.to_pylist())) if has_codes else Counter(unknown=cells.null_count)
-        job.report.resume(len(cells), failures)
+        job.report.resume(len(cells), failures, lifted=lifted)
     job.report.was_finished = True
