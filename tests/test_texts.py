@@ -251,7 +251,9 @@ def test_a_column_that_cannot_be_is_said(options: dict[str, Any], message: str, 
 
 @pytest.fixture
 def captions(tmp_path: Path) -> Path:
-    pq.write_table(pa.table({"id": range(40), "t": CAPTIONS, "u": ["x"] * 40}), tmp_path / "in.parquet")
+    pq.write_table(
+        pa.table({"id": range(40), "t": CAPTIONS, "u": ["https://a.invalid/1.jpg"] * 40}), tmp_path / "in.parquet"
+    )
     return tmp_path / "in.parquet"
 
 
@@ -296,7 +298,7 @@ def test_a_file_says_that_it_is_of_texts_and_can_be_searched(
 @pytest.mark.parametrize(
     ("changed", "differs"),
     [
-        ({"texts": None, "column": "t"}, "what is embedded (texts then, images now)"),
+        ({"texts": None, "column": "u"}, "what is embedded (texts then, images now)"),
         ({"texts": "u"}, "column (t then, u now)"),
         ({"normalize": False}, "normalize (True then, False now)"),
         ({"output_column": "v"}, "does not say that this command wrote it"),

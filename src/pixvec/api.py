@@ -23,7 +23,7 @@ from pixvec.progress import telling_progress
 from pixvec.provenance import provenance, text_provenance
 from pixvec.report import OnProgress, Report, most_common
 from pixvec.result_columns import replaced_columns, result_schema, result_table
-from pixvec.run import FileOptions, StrPath, TableOptions, run_file
+from pixvec.run import FileOptions, StrPath, TableOptions, check_holds_urls, run_file
 from pixvec.settings import Settings
 from pixvec.table import open_frame
 from pixvec.texts import embed_text_cells
@@ -365,8 +365,10 @@ def embed_table(table: object, options: FrameOptions) -> Any:
     column = options.find_column(frame)
     road, facts = (embed_cells, provenance) if options.texts is None else (embed_text_cells, text_provenance)
     dropped = replaced_columns(frame.schema.names, options)
-    model = ClipModel.load(options)
     cells = open_column(frame.column(column))
+    if options.column is not None:  # else it was found by its cells
+        check_holds_urls(cells, column, options)
+    model = ClipModel.load(options)
     rows = list(_raising(_rows(road, cells, model, options, Report(), progress=options.progress), options))
     schema = result_schema(model.dim, options, provenance=facts(model, options))
     return frame.with_results(result_table(rows, schema), dropped=dropped)
@@ -441,7 +443,8 @@ def _raising(rows: Generator[Row, None, None], options: CallOptions) -> Generato
 def _warn_of_failures(report: Report, *, stacklevel: int) -> None:
     if report.n_failed:
         counts = f"{report.n_failed:,} of {report.n_rows:,} rows have no vector ({most_common(report.failures)})"
-        warnings.warn(f"{counts}; embed_table says why for each", PixvecWarning, stacklevel=stacklevel)
+        advice = f". {report.main_reason}: {report.advice}" if report.advice else ""
+        warnings.warn(f"{counts}; embed_table says why for each{advice}", PixvecWarning, stacklevel=stacklevel)
 
 
 def _vectors(rows: list[Row], dim: int) -> Vectors:

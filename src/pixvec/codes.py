@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+ANY_SERVER: Final = "ADDRESS:PORT"
+"""What stands in an advice for a server that the user has to name."""
+
 _STATUS: Final = re.compile(r"http_(\d{3})")
 _RETRYABLE_STATUSES: Final = frozenset({408, 425, 429, *range(500, 600)})
 
@@ -98,9 +101,9 @@ CODES: Final = {
             "address",
             "The URL, or a redirect, leads to an address that is not allowed: this machine, a private network, a "
             "metadata service or a port of another protocol.",
-            "Allow a server of your own with `allow_address=['ADDRESS:PORT']`, or all private networks with "
+            f"Allow a server of your own with `allow_address=['{ANY_SERVER}']`, or all private networks with "
             "`allow_private=True`.",
-            lifted_by={"allow_address": "ADDRESS:PORT", "allow_private": None},
+            lifted_by={"allow_address": ANY_SERVER, "allow_private": None},
         ),
         Code(
             "host_not_found", "address", "The host name does not exist.", "Look for a new URL, since the site is gone."

@@ -136,6 +136,7 @@ class _Road:
         self._keep_going = keep_going
         self._fetcher = Fetcher(settings)
         report.private_addresses = self._fetcher.private_addresses
+        report.refused_addresses = self._fetcher.refused_addresses
         self._crops = CropMaker(settings, processor, min_side=min_side(processor) if is_scaled else None, kept=kept)
         self._batcher = Batcher(model, settings.batch_size)
         self._threads = Threads(n_cores(), "decode")

@@ -20,14 +20,16 @@ from pixvec.settings import Settings
 LIFTABLE: Final = "liftable"
 """The fact that names the codes of rows that were decided before an option was widened."""
 _NONE: Final = "none"
+_FILES_FOLDER: Final = "files_folder"
+"""Of the option `files_under`; where that folder is, `provenance.folder_facts` says."""
 
 
 def reach(settings: Settings) -> dict[str, Any]:
-    """State what lets rows in, by the options' names; of the folder of files its name alone."""
+    """State what lets rows in, by the options' names, and in ``files_folder`` the name of that of ``files_under``."""
     return {
         "allow_address": _joined(map(str, map(parse_allowed, settings.allow_address))),
         "allow_private": settings.allow_private,
-        "files_under": None if settings.files_under is None else Path(settings.files_under).resolve().name,
+        _FILES_FOLDER: None if settings.files_under is None else Path(settings.files_under).resolve().name,
         "allow_bucket": _joined(map(str, map(parse_bucket, settings.allow_bucket))),
         "data_urls": settings.data_urls,
         "opt_out": _joined(parse_opt_out(settings.opt_out)),
@@ -52,7 +54,7 @@ def is_widened(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> bo
 
 def lifted_codes(then: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
     """Name the codes that rows made with the facts `then` may have lost by what `now` lets in."""
-    widened = {name for name in now if is_widened(name, then, now)}
+    widened = {_OPTIONS.get(name, name) for name in now if is_widened(name, then, now)}
     return {name for name, code in CODES.items() if not widened.isdisjoint(code.lifted_by)} | {*then.get(LIFTABLE, ())}
 
 
@@ -79,10 +81,12 @@ def _is_no_less(then: int, now: int) -> bool:
     return then <= now
 
 
+_OPTIONS: Final = {_FILES_FOLDER: "files_under"}
+
 _LETS_IN_ALL: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "allow_address": _holds_all,
     "allow_private": _is_no_less,
-    "files_under": lambda _, now: now is not None,
+    _FILES_FOLDER: lambda _, now: now is not None,
     "allow_bucket": _holds_all,
     "data_urls": _is_no_less,
     "opt_out": lambda then, now: _split(now) <= _split(then),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+from pixvec.codes import ANY_SERVER, advice_on
 from pixvec.errors import RunError
 
 if TYPE_CHECKING:  # its arrays are NumPy's, which no help text should wait for
@@ -47,6 +48,8 @@ class Report:
     """Rows that an earlier run decided, by code, before an option was widened that may lift it."""
     private_addresses: set[str] = field(default_factory=set)
     """Addresses that were dialled and that only an option opens, as ``ADDRESS:PORT``, the first thousand."""
+    refused_addresses: set[str] = field(default_factory=set)
+    """Addresses of this machine and its networks that URLs named and that were refused, likewise."""
     decode_busy: float = 0.0
     model_busy: float = 0.0
     """Seconds that each stage worked, divided by the number of its threads."""
@@ -64,6 +67,26 @@ class Report:
     def n_new(self) -> int:
         """How many rows this call decided."""
         return self.n_rows - self.n_resumed
+
+    @property
+    def n_cells(self) -> int:
+        """How many rows have a cell that is not empty."""
+        return self.n_rows - self.failures["null_input"]
+
+    @property
+    def main_reason(self) -> str | None:
+        """The code of most of the rows with a cell; None where no code is that of most."""
+        codes = [(n, code) for code, n in self.failures.items() if code != "null_input" and 2 * n > self.n_cells]
+        return codes[0][1] if codes else None
+
+    @property
+    def advice(self) -> str | None:
+        """What helps against the code of most rows; None where there is no such code, or that help is given already."""
+        is_lifted = self.main_reason in self.liftable
+        advice = advice_on(self.main_reason) if self.main_reason and not is_lifted else None
+        if advice and len(self.refused_addresses) == 1:
+            return advice.replace(ANY_SERVER, next(iter(self.refused_addresses)))
+        return advice
 
     @property
     def seconds(self) -> float:
@@ -131,11 +154,16 @@ class Report:
             f"failures: {most_common(self.failures)}" if self.failures else "",
             f"failed at: {most_common(self.failed_hosts)}" if self.failed_hosts else "",
             *(self._work() if self.n_new else []),
+            self._liftable() if self.liftable else "",
+            f"most rows failed with {self.main_reason}. {self.advice}" if self.advice else "",
             f"private addresses dialled: {listed(self.private_addresses)}" if self.private_addresses else "",
             f"cut at the model's length: {self.n_cut:,} texts" if self.n_cut else "",
             f"known from the cache: {self.n_cached:,} pictures" if self.n_cached else "",
         ]
         return "\n".join(filter(None, lines))
+
+    def _liftable(self) -> str:
+        return f"decided before more was let in: {most_common(self.liftable)}; `retry_failed=True` embeds them again"
 
     def _work(self) -> tuple[str, str]:
         """Say what this call did, which is nothing where all rows were decided."""
@@ -177,7 +205,7 @@ def _first(names: list[str], most: int) -> str:
 
 
 class TooManyFailedError(RunError):
-    """The output is whole, and more of its rows failed than were allowed.
+    """The output is whole, and more of its rows failed than were allowed; or all that have a cell.
 
     Parameters
     ----------
@@ -186,14 +214,17 @@ class TooManyFailedError(RunError):
     report
         What happened.
     allowed
-        How many rows were allowed to fail, as the caller said it.
+        How many rows were allowed to fail, as the caller said it; None where nothing was said.
     """
 
     def __init__(self, output: Path, report: Report, allowed: object) -> None:
-        super().__init__(
-            f"{output} is written, but {report.n_failed:,} of {report.n_rows:,} rows have no vector, "
-            f"more than `max_failed={allowed!r}` allows"
-        )
+        if report.n_vectors or not report.n_cells:
+            failed = f"{report.n_failed:,} of {report.n_rows:,} rows have no vector"
+            way_on = f"more than `max_failed={allowed!r}` allows"
+        else:
+            failed = f"none of its {report.n_rows:,} rows has a vector"
+            way_on = "which only `max_failed='100%'` allows"
+        super().__init__(f"{output} is written, but {failed}, {way_on}")
         self.report = report
 
 

@@ -195,7 +195,8 @@ def test_case_10_a_picture_in_its_url_is_read_in_a_table_in_memory_too(checkpoin
 
 def test_case_10_a_picture_in_its_url_is_blocked_in_files(checkpoint: str, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text(f'url\n"data:image/png;base64,{AS_BASE64}"\n')
-    pixvec.embed_file(tmp_path / "in.csv", tmp_path / "out.csv", column="url", model=checkpoint)
+    with pytest.raises(pixvec.TooManyFailedError):
+        pixvec.embed_file(tmp_path / "in.csv", tmp_path / "out.csv", column="url", model=checkpoint)
     assert "scheme_blocked" in (tmp_path / "out.csv").read_text()
 
 

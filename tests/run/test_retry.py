@@ -82,6 +82,14 @@ def test_other_rows_and_columns_stay_as_they_were(output: str, run: Run, server:
 
 
 @OUTPUTS
+def test_a_retry_tells_how_many_rows_there_are(output: str, run: Run) -> None:
+    run(output)
+    told: list[int | None] = []
+    run(output, retry_failed=True, progress=lambda report: told.append(report.n_expected))
+    assert told[-1] == N_ROWS
+
+
+@OUTPUTS
 def test_a_retry_of_nothing_touches_nothing(output: str, run: Run, server: ImageServer) -> None:
     run(output)
     before, n_requests = contents(run.folder), len(server.requests)

@@ -9,6 +9,7 @@ import click
 
 from pixvec.cli.console import default_progress, say
 from pixvec.cli.flags import PATH, Command, with_json, with_options
+from pixvec.cli.next_command import next_command
 from pixvec.cli.notes import saying_log
 from pixvec.cli.streams import STREAM_FORMATS, reads_stdin, writes_stdout
 from pixvec.report import BugsMetError, Report, TooManyFailedError
@@ -38,7 +39,8 @@ def embed(input: str, output: str, as_json: bool, **options: Any) -> None:
 
     The output has INPUT's rows and columns, in their order, and beside each row its vector or the reason why it has
     none. A run that was stopped goes on when the same command is given again, unless it writes to stdout. Exit status:
-    0 every row decided, 1 the run broke, 2 wrong use, 3 more failed than --max-failed allows, 130 interrupted.
+    0 every row decided, 1 the run broke, 2 wrong use, 3 no row has a vector or more failed than --max-failed allows,
+    130 interrupted.
     """
     settings = FileOptions(**options, progress=default_progress())
     try:
@@ -54,4 +56,12 @@ def _summarize(report: Report, output: str, settings: FileOptions, *, as_json: b
     if as_json:
         click.echo(json.dumps({"output": output, **report.as_json()}, indent=2))
     elif not settings.quiet:
-        say(f"{report}\n{output} was finished already" if report.was_finished else f"{report}\nwrote {output}")
+        command = next_command(report, output, settings)
+        next_ = [f"next: {command}"] if command else []
+        say("\n".join([str(report), _outcome(report, output, settings), *next_]))
+
+
+def _outcome(report: Report, output: str, settings: FileOptions) -> str:
+    if not report.was_finished:
+        return f"wrote {output}"
+    return f"no row of {output} is to be embedded again" if settings.retried_words else f"{output} was finished already"

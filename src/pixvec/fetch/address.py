@@ -71,7 +71,7 @@ _BAD_PORTS: Final = frozenset([
 """The bad ports of the fetch standard (https://fetch.spec.whatwg.org/#port-blocking), and Redis's 6379."""
 
 _MAX_LISTED: Final = 1_000
-"""Private addresses that are kept to be told; a network may have millions."""
+"""Addresses that are kept to be told; a network may have millions."""
 
 _ALLOWED: Final = re.compile(
     r"(?P<address>\[[^\]]+\]|[^\[\]:/]+|[^\[\]/]*:[^\[\]/]*:[^\[\]/]*)(?P<bits>/[0-9]+)?(:(?P<port>[0-9]{1,5}))?"
@@ -154,12 +154,16 @@ class AddressGuard:
     Attributes
     ----------
     private
-        Which of the addresses that a socket was opened for may be dialled only because an option says so, the first
-        ones, as ``ADDRESS:PORT``.
+        Which of the addresses that a socket was opened for may be dialled only because an option says so.
+    refused
+        Which of those that were refused are servers of the user's own, perhaps: on this machine or in its networks.
+
+    Of both the first ones, as ``ADDRESS:PORT``.
     """
 
     def __init__(self, *, allow_private: bool, allowed: Iterable[AllowedAddress]) -> None:
         self.private: set[str] = set()
+        self.refused: set[str] = set()
         self._opened = _OPENED_BY_ALLOW_PRIVATE if allow_private else frozenset[str]()
         self._allowed = tuple(allowed)
 
@@ -168,10 +172,22 @@ class AddressGuard:
         family, kind, protocol, _, (host, port, *_) = addr_info
         if rule := self.refusal(host, port):
             raise AddressBlockedError(rule)
-        address = _unwrap(ipaddress.ip_address(host))
-        if len(self.private) < _MAX_LISTED and _rule(address, port):
-            self.private.add(f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}")
+        if _rule(_unwrap(ipaddress.ip_address(host)), port):
+            _note(self.private, host, port)
         return socket.socket(family, kind, protocol)
+
+    def check_named(self, host: str, port: int) -> None:
+        """Refuse an address that a URL names, before anything is set up to dial it.
+
+        Raises
+        ------
+        AddressBlockedError
+            When it must not be dialled.
+        """
+        if rule := self.refusal(host, port):
+            if rule in _OPENED_BY_ALLOW_PRIVATE:
+                _note(self.refused, host, port)
+            raise AddressBlockedError(rule)
 
     def refusal(self, host: str, port: int) -> str | None:
         """Name the rule against an address and port; None where it may be dialled."""
@@ -182,12 +198,10 @@ class AddressGuard:
         return None if rule in self._opened else rule
 
 
-def may_be_the_callers_own(host: str) -> bool:
-    """Tell whether a host is an address where people run servers of their own: on this machine or a private network."""
-    try:
-        return _rule_against(_unwrap(ipaddress.ip_address(host))) in _OPENED_BY_ALLOW_PRIVATE
-    except ValueError:
-        return False
+def _note(servers: set[str], host: str, port: int) -> None:
+    if len(servers) < _MAX_LISTED:
+        address = _unwrap(ipaddress.ip_address(host))
+        servers.add(f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}")
 
 
 def _rule(address: Address, port: int) -> str | None:

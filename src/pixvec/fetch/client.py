@@ -59,8 +59,9 @@ class Fetcher:
 
     Attributes
     ----------
-    private_addresses
-        Those that were dialled and that only an option opens; see `AddressGuard`.
+    private_addresses, refused_addresses
+        Those that were dialled and that only an option opens, and those of the user's own that were refused; see
+        `AddressGuard`.
 
     Raises
     ------
@@ -74,6 +75,7 @@ class Fetcher:
             allow_private=options.allow_private, allowed=map(parse_allowed, options.allow_address)
         )
         self.private_addresses = self._guard.private
+        self.refused_addresses = self._guard.refused
         self._tls = _tls_context(*map(os.environ.get, _CERTIFICATE_PLACES))
         names = resolver or SystemResolver(timeout_s=options.dns_timeout_s)
         self._names = Names(names, memory_s=options.dns_memory_s)
@@ -163,8 +165,11 @@ class Fetcher:
 
     def _refuse_blocked(self, url: URL) -> None:
         """Refuse an address before anything is set up to dial it: the guard would, and a column may be full of them."""
-        if url.names_an_address and not self._options.proxy and (rule := self._guard.refusal(url.host, url.port)):
-            raise FetchError("address_blocked", AddressBlockedError(rule).detail)
+        if url.names_an_address and not self._options.proxy:
+            try:
+                self._guard.check_named(url.host, url.port)
+            except AddressBlockedError as error:
+                raise FetchError("address_blocked", error.detail) from None
 
     async def _persist(self, next_try: Callable[[float, bool], Attempt | BucketAttempt], lease: Lease) -> Fetched:
         retries = Retries(self._options)

@@ -15,10 +15,12 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from pixvec.errors import UsageError
+from pixvec.columns import open_column
+from pixvec.errors import PixvecError, UsageError
 from pixvec.report import BugsMetError, Report, TooManyFailedError
 from pixvec.result_columns import replaced_columns
-from pixvec.run.job import Job
+from pixvec.run.cells import check_holds_urls
+from pixvec.run.job import CHUNK_ROWS, InputError, Job
 from pixvec.run.options import FileOptions, TableOptions
 from pixvec.run.output import settle
 from pixvec.run.parts import list_parts
@@ -26,9 +28,9 @@ from pixvec.run.retry import open_retry, retry_in_file, retry_in_folder
 from pixvec.run.to_file import embed_to_file
 from pixvec.run.to_folder import check_folder, embed_to_folder
 from pixvec.run.work_folder import REPLACEMENT, work_folder
-from pixvec.table import check_columns, check_output, open_table, pictures_folder
+from pixvec.table import TableReader, check_columns, check_output, open_table, pictures_folder
 
-__all__ = ["FileOptions", "StrPath", "TableOptions", "run_file"]
+__all__ = ["FileOptions", "StrPath", "TableOptions", "check_holds_urls", "run_file"]
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
@@ -62,7 +64,14 @@ def _open(input: Path, output: Path, options: FileOptions) -> Job:
     dropped = replaced_columns(source.schema.names, options)
     check_columns(pa.schema([field for field in source.schema if field.name not in dropped]), output)
     column = options.find_column(source)
+    if options.column is not None:  # else it was found by its cells
+        check_holds_urls(_cells(source, column), column, options)
     return Job(input=input, output=output, source=source, column=column, dropped=dropped, options=options)
+
+
+def _cells(source: TableReader, column: str) -> Iterator[object]:
+    for chunk in source.chunks(CHUNK_ROWS, columns=[column]):
+        yield from open_column(chunk.table.column(column).to_pylist())
 
 
 def _letting_pictures_in(input: Path, options: FileOptions) -> FileOptions:
@@ -93,7 +102,18 @@ def _note_what_is_safe(end: BaseException, job: Job, work: Path, place: Path) ->
         if n_rows := sum(part.n_rows for part in list_parts(folder)):
             of_all = "" if job.n_rows is None else f" of {job.n_rows:,}"
             command = "the same command without `restart=True`" if job.options.restart else "the same command"
-            end.add_note(f"{n_rows:,}{of_all} rows are safe in {folder}: {command} goes on")
+            end.add_note(f"{n_rows:,}{of_all} rows are safe in {folder}: {_way_on(end, command)}")
+
+
+def _way_on(end: BaseException, command: str) -> str:
+    """Say how to go on, which is not with the very thing that ended the run."""
+    match end:
+        case InputError():
+            return f"once the input is mended, {command} goes on"
+        case PixvecError() | KeyboardInterrupt() | MemoryError():
+            return f"{command} goes on"
+        case _:
+            return f"{command} meets this bug again, and with `keep_going=True` goes on"
 
 
 def judge(job: Job) -> None:
@@ -101,5 +121,6 @@ def judge(job: Job) -> None:
     report = job.report.end()
     if report.failures["internal_error"] and report.n_new:
         raise BugsMetError(job.output, report)
-    if report.n_failed > job.options.max_failed_rows(report.n_rows):
+    has_failed = report.n_cells and not report.n_vectors and not job.options.may_all_fail
+    if has_failed or report.n_failed > job.options.max_failed_rows(report.n_rows):
         raise TooManyFailedError(job.output, report, job.options.max_failed)

@@ -12,6 +12,7 @@ from pixvec.reach import is_widened
 _WORDS: Final = {
     "embedded": "what is embedded",
     "weights_sha256": "the model's weights",
+    "files_folder": "files_under",
     "input_sha256": "the input",
     "table_sha256": "the table",
 }

@@ -17,7 +17,7 @@ from pixvec.model import ClipModel
 from pixvec.pipeline import embed_unordered
 from pixvec.progress import telling_progress
 from pixvec.provenance import folder_facts, provenance, same_bits, text_provenance
-from pixvec.reach import LIFTABLE, lifted_codes, reach_of
+from pixvec.reach import LIFTABLE, lifted_codes, reach, reach_of
 from pixvec.report import OnProgress, Report
 from pixvec.result_columns import result_schema
 from pixvec.run.log import keeping_log, log_path
@@ -29,6 +29,10 @@ from pixvec.values import Row
 
 CHUNK_ROWS = 512
 """Rows that are read at a time. Hashes of rows depend on it."""
+
+
+class InputError(RunError):
+    """The input cannot be read to its end, or is not what it was: the same command would meet that again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +88,11 @@ class Job:
         return result_schema(self.model.dim, self.options, provenance={**self.provenance, **self.made_with})
 
     @property
+    def stated_reach(self) -> dict[str, Any]:
+        """What lets rows in, and where their files are, as the provenance states it."""
+        return reach_of(self.provenance) | folder_facts(self.options.files_under, self.output)
+
+    @property
     def made_with(self) -> dict[str, Any]:
         """What decides the rows of a table, the input aside."""
         return {
@@ -102,7 +111,7 @@ class Job:
 
     def lifted_codes(self, then: Mapping[str, Any]) -> set[str]:
         """Name the codes of rows, made with the facts `then`, that an option may lift which lets in more now."""
-        return lifted_codes(then, self.made_with)
+        return lifted_codes(then, reach(self.options))
 
     def liftable(self, parts: Iterable[Part]) -> dict[str, list[str]]:
         """State, as a fact of a table, which codes of its rows were decided before an option was widened."""
@@ -156,7 +165,7 @@ class Job:
                 yield chunk if chunk.table.num_rows <= n_left else chunk.head(int(n_left))
                 n_left -= chunk.table.num_rows
         except UsageError as error:
-            raise RunError(str(error)) from error
+            raise InputError(str(error)) from error
 
 
 def _numbered(rows: Generator[Row, None, None]) -> Generator[tuple[int, Row], None, None]:

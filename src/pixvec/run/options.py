@@ -50,7 +50,9 @@ class FileOptions(TableOptions, ReadOptions, group="runs"):
 
     limit: int | None = option(None, "embed only this many rows, the first ones", minimum=0, group="limits")
     max_failed: str | int | None = option(
-        None, "how many rows may fail before the run counts as failed (exit status 3): 100, or 5%", group="limits"
+        None,
+        "how many rows may fail before the run counts as failed (exit status 3): 100, or 5%; all only with 100%",
+        group="limits",
     )
     part_rows: int | None = option(
         None, "rows in a part, which is what a stopped run keeps; 512, or 4096 when a folder is written", minimum=1
@@ -93,6 +95,11 @@ class FileOptions(TableOptions, ReadOptions, group="runs"):
         if not match:
             raise UsageError(f"`max_failed={self.max_failed!r}`: expected a number of rows, as 100, or a share, as 5%")
         return float(match[1]) / 100 * n_rows if match[2] else float(match[1])
+
+    @property
+    def may_all_fail(self) -> bool:
+        """Whether a run counts as done in which no row has a vector."""
+        return str(self.max_failed).endswith("%") and self.max_failed_rows(1) >= 1
 
     def _retry_codes(self) -> list[str]:
         return [] if self.retry_codes is None else [code.strip() for code in self.retry_codes.split(",")]

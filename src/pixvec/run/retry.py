@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pixvec.columns import open_column
 from pixvec.errors import UsageError
 from pixvec.pipeline import in_order
-from pixvec.reach import LIFTABLE, reach_of
+from pixvec.reach import LIFTABLE, lifted_codes, reach
 from pixvec.result_columns import read_provenance, restated, result_names, result_table
 from pixvec.run.embedding import embed_parts
 from pixvec.run.facts import differences, file_sha256
@@ -82,20 +82,19 @@ def open_retry(output: Path, options: FileOptions) -> Job:
     source = open_table(table, options)
     if _error_name(options) not in source.schema.names:
         raise UsageError(f"{output} does not say which of its rows failed, so that none can be embedded again")
-    job = Job(
+    # Each part of a folder says for itself what it was made with.
+    lifted = frozenset[str]() if options.retry_codes or output.is_dir() else lifted_codes(facts, reach(options))
+    return Job(
         input=output,
         output=output,
-        source=source,
+        source=RetriedRows(source, options, lifted),
         column=options.texts or options.column or facts["column"],
         dropped=(),
         options=replace(options, limit=None),
         counted=source,
         retried_sha256=file_sha256(table),
+        lifted=lifted,
     )
-    if output.is_dir():  # each of its parts says for itself what it was made with
-        return job
-    lifted = frozenset() if options.retry_codes else job.lifted_codes(facts)
-    return replace(job, source=RetriedRows(source, options, lifted), lifted=lifted)
 
 
 def retry_in_file(job: Job, work: Path, place: Path) -> None:
@@ -181,7 +180,7 @@ def _count_kept(job: Job, codes: Counter[str | None], facts: Mapping[str, Any]) 
 def _facts_now(job: Job, facts: Mapping[str, Any], kept: Iterable[Part]) -> dict[str, Any]:
     """State what a table is made with whose rows were embedded again: of what lets rows in, the newest."""
     stated = {name: fact for name, fact in facts.items() if name != LIFTABLE}
-    return {**stated, **reach_of(job.provenance), **job.liftable(kept)}
+    return {**stated, **job.stated_reach, **job.liftable(kept)}
 
 
 def _is_affected(part: Part, job: Job) -> bool:
@@ -220,7 +219,7 @@ def _rewrite(job: Job, part: Part, rows: Iterator[Row], work: Path, place: Path)
     kept = {code: n for code, n in part.failures.items() if not job.options.is_retried(code, lifted)}
     facts = {**job.made_with, **job.liftable([replace(part, failures=kept)])}
     stated = read_provenance(table.schema, names[0]) or {}
-    schema = restated(table.schema, {**stated, **reach_of(facts)})
+    schema = restated(table.schema, {**stated, **job.stated_reach})
     with closing(PartWriter(work / UNFINISHED, job.output)) as writer:
         for chunk in table.chunks(CHUNK_ROWS):
             mask = _mask(chunk.table, job.options, lifted)

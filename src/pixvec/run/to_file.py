@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pixvec.columns import open_column
 from pixvec.errors import RunError, UsageError
 from pixvec.result_columns import result_names, result_schema
 from pixvec.run.embedding import FILE_PART_ROWS, by_part, embed_parts, input_change
 from pixvec.run.facts import differences
-from pixvec.run.job import CHUNK_ROWS, Job
+from pixvec.run.job import CHUNK_ROWS, InputError, Job
 from pixvec.run.output import put_table, read_facts
 from pixvec.run.part_files import Results
 from pixvec.run.parts import Part, Plan, parts_folder, remove_obsolete_parts, remove_parts
@@ -61,10 +62,10 @@ def _assemble(job: Job, parts: Sequence[Part], folder: Path, unfinished: Path, f
         n_parts = 0
         for part, pieces in by_part(_written(job.chunks(), results, writer), Plan(parts, FILE_PART_ROWS)):
             if change := input_change(part, (piece.table.select([job.column]) for piece in pieces)):
-                raise RunError(f"{job.input} {change}")
+                raise InputError(f"{job.input} {change}")
             n_parts += 1
         if n_parts < len(parts):
-            raise RunError(f"{job.input} lost rows while it was read")
+            raise InputError(f"{job.input} lost rows while it was read")
 
 
 def _written(chunks: Iterable[Chunk], results: Results, writer: TableWriter) -> Iterator[Chunk]:
@@ -87,18 +88,31 @@ def _check_finished(job: Job, place: Path) -> dict[str, Any]:
     if facts is None:
         raise UsageError(f"{job.output} exists, and does not say that this command wrote it: {ways_on}")
     if differing := differences(facts, _finished_facts(job)):
-        raise UsageError(f"{job.output} is finished, and was made otherwise: {differing}; {ways_on}")
+        raise UsageError(
+            f"{job.output} is finished, and was made otherwise: {differing}; give what it was made with, {ways_on}"
+        )
     return facts
 
 
 def _count_finished(job: Job, place: Path, facts: Mapping[str, Any]) -> None:
     _, error, _, _ = result_names(job.options.output_column)
     table = open_table(place, job.options.as_written(job.input, place))
-    has_codes = error in table.schema.names
-    lifted = job.lifted_codes(facts)
-    for chunk in table.chunks(CHUNK_ROWS, columns=[error] if has_codes else None):
-        cells = chunk.table.column(error if has_codes else 0)
-        # An array says which rows failed, and not why.
-        failures = Counter(filter(None, cells.to_pylist())) if has_codes else Counter(unknown=cells.null_count)
-        job.report.resume(len(cells), failures, lifted=lifted)
+    failures, n_rows = Counter[str](), 0
+    if error in table.schema.names:
+        for chunk in table.chunks(CHUNK_ROWS, columns=[error]):
+            n_rows += chunk.table.num_rows
+            failures.update(filter(None, chunk.table.column(0).to_pylist()))
+    else:  # an array says which rows failed, and not why
+        for chunk in table.chunks(CHUNK_ROWS):
+            n_rows += chunk.table.num_rows
+            failures["unknown"] += chunk.table.column(0).null_count
+        failures["null_input"] = _n_empty(job)
+        failures["unknown"] -= failures["null_input"]
+    job.report.resume(n_rows, +failures, lifted=job.lifted_codes(facts))
     job.report.was_finished = True
+
+
+def _n_empty(job: Job) -> int:
+    """Count the cells of the input that hold nothing."""
+    columns = (open_column(chunk.table.column(0).to_pylist()) for chunk in job.chunks(columns=[job.column]))
+    return sum(cell is None or (isinstance(cell, str) and not cell.strip()) for column in columns for cell in column)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Protocol, Self, runtime_checkable
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -69,13 +69,6 @@ class Extent:
         return round(self.n_rows * self.n_bytes_in_all / self.n_bytes) if self.n_bytes else None
 
 
-@runtime_checkable
-class Measured(Protocol):
-    """What tells, while it is read, how far that has come."""
-
-    extent: Extent
-
-
 class TableReader(Protocol):
     """A table that can be read in chunks, as often as one likes."""
 
@@ -96,9 +89,14 @@ class TableReader(Protocol):
 
 def expected_rows(table: TableReader) -> int | None:
     """Return how many rows a table has, or an estimate by the bytes that were read; None where there is neither."""
-    if table.n_rows is None and isinstance(table, Measured):
-        return table.extent.expected_rows
-    return table.n_rows
+    extent = extent_of(table) if table.n_rows is None else None
+    return table.n_rows if extent is None else extent.expected_rows
+
+
+def extent_of(table: TableReader) -> Extent | None:
+    """Return how far a table has been read; None where its reader does not tell, as it knows its rows."""
+    extent: Extent | None = getattr(table, "extent", None)  # asked for at each row, for which a protocol is slow
+    return extent
 
 
 class TableWriter(ABC):

@@ -17,6 +17,7 @@ from pixvec.errors import UsageError
 PACKINGS: Final = {".gz": "gzip", ".zst": "zstd"}
 BOM: Final = codecs.BOM_UTF8
 _BLOCK_BYTES: Final = 1 << 20
+_PACKED_BITE_BYTES: Final = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +128,21 @@ class _Unpacking(pa.CompressedInputStream):  # type: ignore[misc]
     """A packed file that is unpacked as it is read."""
 
     def __init__(self, path: Path, packing: str) -> None:
-        self._packed = pa.OSFile(str(path))
-        super().__init__(self._packed, packing)
+        self._packed = _InSmallBites(path)
+        self._n_packed = path.stat().st_size
+        super().__init__(pa.PythonFile(self._packed, "r"), packing)
 
     def n_packed_read(self) -> int:
         """Return how much of the file is read; 0 when all of it is, since what is unpacked may wait to be read."""
-        n = int(self._packed.tell())
-        return n if n < self._packed.size() else 0
+        n = self._packed.tell()
+        return n if n < self._n_packed else 0
+
+
+class _InSmallBites(io.FileIO):
+    """A file of which little is read before it is needed, so that its position says how much is unpacked."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(_PACKED_BITE_BYTES if size is None or size < 0 else min(size, _PACKED_BITE_BYTES))
 
 
 def _undecodable_line(text: TextFile) -> int:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pixvec.errors import UsageError
 from pixvec.result_columns import PROVENANCE_KEY
-from pixvec.table.chunk import Chunk, Extent, Measured, TableReader
+from pixvec.table.chunk import Chunk, Extent, TableReader, extent_of
 from pixvec.table.listing import Listing
 
 
@@ -51,7 +51,7 @@ class FolderReader:
         self.schema = _joined_schema(self._members)
         counts = [reader.n_rows for reader in readers]
         self.n_rows = None if None in counts else sum(count or 0 for count in counts)
-        extents = [reader.extent for reader in readers if isinstance(reader, Measured)]
+        extents = [extent for reader in readers if (extent := extent_of(reader))]
         self._n_bytes = sum(extent.n_bytes_in_all for extent in extents)
         self.extent = _sum(extents, self._n_bytes)
 
@@ -77,7 +77,8 @@ class FolderReader:
             read = self._with(read, member.reader)
 
     def _with(self, read: Extent, reader: TableReader) -> Extent:
-        return _sum([read, reader.extent], self._n_bytes) if isinstance(reader, Measured) else read
+        extent = extent_of(reader)
+        return _sum([read, extent], self._n_bytes) if extent else read
 
 
 def _sum(extents: Sequence[Extent], n_bytes_in_all: int) -> Extent:
