@@ -141,6 +141,9 @@ class Report:
             **{name: getattr(self, name) for name in counts},
             "failures": dict(self.failures.most_common()),
             "failed_hosts": dict(self.failed_hosts.most_common(_MAX_TOLD_HOSTS)),
+            "main_reason": self.main_reason,
+            "liftable": dict(self.liftable.most_common()),
+            "private_addresses": sorted(self.private_addresses),
             "seconds": round(self.seconds, 3),
             "was_finished": self.was_finished,
         }
