@@ -174,8 +174,8 @@ CODES: Final = {
         Code(
             "http_NNN",
             "network",
-            "The server answered with this status instead of the image. 200, 201 and 203 are read, and so is a 206 "
-            "that holds the whole image.",
+            "The server answered with this status instead of the image; only 200, 201, 203, and a 206 that holds the "
+            "whole image are read.",
             "Open the URL in a browser to see what the server sends.",
         ),
         Code(
