@@ -32,9 +32,9 @@ def test_coroutines_run_beside_the_caller_and_end_with_the_block() -> None:
     log: list[str] = []
     with LoopThread(resource(log)) as loop:
         assert loop.resource == "resource"
-        assert loop.submit(asyncio.sleep(0, "done")).result() == "done"
-        loop.submit(sleep_for_ever(log))
-        loop.submit(asyncio.sleep(0)).result()  # by now the one above has begun
+        assert loop.submit(asyncio.sleep, 0, "done").result() == "done"
+        loop.submit(sleep_for_ever, log)
+        loop.submit(asyncio.sleep, 0).result()  # by now the one above has begun
     assert log == ["opened", "cancelled", "closed"]
     assert "pixvec-loop" not in {thread.name for thread in threading.enumerate()}
 
@@ -47,7 +47,7 @@ def test_many_are_begun_in_their_order() -> None:
         return number
 
     with LoopThread(resource([])) as loop:
-        results = [loop.submit(note(number)) for number in range(1_000)]
+        results = [loop.submit(note, number) for number in range(1_000)]
         assert [result.result(timeout=10) for result in results] == log == list(range(1_000))
 
 
@@ -65,7 +65,7 @@ def test_what_comes_after_a_loop_broke_is_dropped() -> None:
         with LoopThread(collapsing()) as loop:
             while "pixvec-loop" in {thread.name for thread in threading.enumerate()}:
                 time.sleep(0.01)
-            loop.submit(asyncio.sleep(0))
+            loop.submit(asyncio.sleep, 0)
 
     with pytest.raises(ExceptionGroup) as caught:
         start_late()
@@ -102,6 +102,6 @@ def test_a_resource_that_breaks_is_the_callers_error() -> None:
 def test_it_runs_inside_a_running_loop() -> None:
     async def main() -> str:
         with LoopThread(resource([])) as loop:
-            return loop.submit(asyncio.sleep(0, "done")).result()
+            return loop.submit(asyncio.sleep, 0, "done").result()
 
     assert asyncio.run(main()) == "done"

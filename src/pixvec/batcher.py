@@ -18,7 +18,7 @@ from pixvec.threads import Threads
 from pixvec.values import Crop, Vector, Vectors
 
 _LINGER_S = 0.5
-"""How long a part-filled batch waits for the next crop while some are still expected."""
+"""How long the first crop of a part-filled batch waits for others while some are still expected."""
 _QUEUED_BATCHES = 3
 
 _Item: TypeAlias = tuple[Crop, asyncio.Future[Vector]]
@@ -67,13 +67,15 @@ class Batcher:
 
     async def _next_batch(self) -> list[_Item]:
         batch: list[_Item] = []
+        deadline = None
         while len(batch) < self._batch_size and not (batch and self._is_idle()):
             try:
-                async with asyncio.timeout(_LINGER_S if batch else None):
+                async with asyncio.timeout_at(deadline):
                     item = await self._queue.get()
             except TimeoutError:
                 break
             if item is not None:
+                deadline = deadline or asyncio.get_running_loop().time() + _LINGER_S
                 batch.append(item)
         return batch
 

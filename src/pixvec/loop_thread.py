@@ -11,13 +11,17 @@ import concurrent.futures
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Final, Generic, ParamSpec, Self, TypeVar
 
 Resource = TypeVar("Resource")
 Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+_START_S: Final = 1.0
+"""How long a thread that was asked for may take to begin; one that begins later ends at once."""
 
 
 class LoopThread(Generic[Resource]):
@@ -37,13 +41,13 @@ class LoopThread(Generic[Resource]):
         self._closing = asyncio.Event()
         self._ready: concurrent.futures.Future[Resource] = concurrent.futures.Future()
         self._error: BaseException | None = None
-        self._waiting: deque[tuple[Coroutine[Any, Any, Any], concurrent.futures.Future[Any]]] = deque()
-        self._is_woken = False
+        self._waiting: deque[tuple[Callable[[], Coroutine[Any, Any, Any]], concurrent.futures.Future[Any]]] = deque()
+        self._is_woken = self._is_stopped = False
         self._thread = threading.Thread(target=self._run, name="pixvec-loop")
 
     def __enter__(self) -> Self:
-        self._thread.start()
         try:
+            self._thread.start()  # an interrupt that comes meanwhile must find whoever ends the thread
             self.resource = self._ready.result()
         except BaseException:
             self._stop()
@@ -55,25 +59,36 @@ class LoopThread(Generic[Resource]):
         if self._error:
             raise self._error
 
-    def submit(self, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
-        """Start a coroutine in the loop.
+    def submit(
+        self, function: Callable[Arguments, Coroutine[Any, Any, Result]], *args: Arguments.args, **kw: Arguments.kwargs
+    ) -> concurrent.futures.Future[Result]:
+        """Start a coroutine function in the loop.
 
-        The loop is woken once for all that come while it works: a wake-up costs as much as a short coroutine.
+        Its coroutine is made in the loop's thread, which no interrupt reaches: here one could come between making and
+        starting it. The loop is woken once for all that come while it works: a wake-up costs as much as a short
+        coroutine.
         """
         result: concurrent.futures.Future[Result] = concurrent.futures.Future()
-        self._waiting.append((coroutine, result))
+        self._waiting.append((partial(function, *args, **kw), result))
         if not self._is_woken:
             self._is_woken = True
-            self._loop.result().call_soon_threadsafe(self._start_waiting)
+            self.call(self._start_waiting)
         return result
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call a function in the loop, unless that has broken."""
+        with contextlib.suppress(RuntimeError):  # says that the loop is closed
+            self._loop.result().call_soon_threadsafe(function)
 
     def _start_waiting(self) -> None:
         self._is_woken = False  # who comes from now on wakes the loop again
         while self._waiting:
-            coroutine, result = self._waiting.popleft()
-            asyncio.create_task(coroutine).add_done_callback(partial(_hand_over, result))
+            make, result = self._waiting.popleft()
+            asyncio.create_task(make()).add_done_callback(partial(_hand_over, result))
 
     def _run(self) -> None:
+        if self._is_stopped:
+            return
         try:
             # The loop is made here and not by the caller, whom an interrupt may reach when it is half made.
             with asyncio.Runner() as runner:
@@ -92,13 +107,21 @@ class LoopThread(Generic[Resource]):
             await _cancel_others()
 
     def _stop(self) -> None:
+        self._is_stopped = True
+        concurrent.futures.wait([self._loop], timeout=_START_S)
+        if not self._loop.done():
+            return
         if self._loop.exception() is None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed when it broke by itself
-                self._loop.result().call_soon_threadsafe(self._closing.set)
+            self.call(self._close)
         self._thread.join()
-        for coroutine, result in self._waiting:
+        for _, result in self._waiting:
             result.cancel()
-            coroutine.close()  # it was never begun
+
+    def _close(self) -> None:
+        self._closing.set()
+        if not self._ready.done():  # nobody waits for the resource any more
+            for task in asyncio.all_tasks():
+                task.cancel()
 
 
 def _hand_over(result: concurrent.futures.Future[Result], task: asyncio.Task[Result]) -> None:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
-from contextlib import asynccontextmanager, closing
+from concurrent.futures import Future
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePath
@@ -22,7 +24,7 @@ from pixvec.batcher import Batcher
 from pixvec.cache import RowCache
 from pixvec.cores import n_cores
 from pixvec.errors import FetchError, ImageError, RowError
-from pixvec.fetch import Fetched, Fetcher, Place, is_data_url, read_data_url, redacted
+from pixvec.fetch import Backlog, Fetched, Fetcher, Place, is_data_url, read_data_url, redacted
 from pixvec.isolation import CropMaker, KeptWorkers
 from pixvec.loop_thread import LoopThread
 from pixvec.model import ClipModel
@@ -37,6 +39,8 @@ from pixvec.window import WAITING_ROWS, UnderWay, Window, stage_of
 
 _EAGER_ROWS, _BREATH_ROWS, _BREATH_S = 2_048, 64, 0.01
 """With this many rows undecided, reading ahead pauses every so many rows, so that the loop gets to work on them."""
+_AHEAD_ROWS, _AHEAD_BATCHES = 96, 3
+"""How many rows fetching runs ahead of what the caller keeps, at least; a GPU's batches are larger than that."""
 _LOGGER = logging.getLogger("pixvec")
 
 
@@ -77,6 +81,7 @@ def embed_unordered(
     *,
     keep_going: bool = False,
     is_full: Callable[[], bool] = lambda: False,
+    n_unkept: Callable[[], int] | None = None,
     kept: KeptWorkers | None = None,
 ) -> Generator[tuple[int, Row], None, None]:
     """Take every cell to its row, and hand the rows out as they are decided, each with its cell's number from 0.
@@ -98,6 +103,9 @@ def embed_unordered(
         Make a bug of ours its row's reason, ``internal_error``, and go on.
     is_full
         Tells that the caller has no room for more cells until a row under way is decided.
+    n_unkept
+        Counts the rows that the caller was given and has not kept yet; None where it keeps none. Fetching runs ahead
+        of what is kept by so many rows that the model never waits, and by no more, since a stop loses them.
     kept
         Decode workers that outlive the call, of the same model and settings; None ends them with it.
 
@@ -106,35 +114,62 @@ def embed_unordered(
     Exception
         A bug of ours, in its turn: after all rows before it; with a note that names the row, its cell and the stage.
     """
-    with LoopThread(_Road(model, settings, report, keep_going=keep_going, kept=kept).open()) as loop:
+    road = _Road(model, settings, report, keep_going=keep_going, n_unkept=n_unkept, kept=kept)
+    with LoopThread(road.open()) as loop, road.counting_what_is_lost():
         window = Window(partial(on_progress, report) if on_progress else None)
-        for number, cell in enumerate(cells):
-            n_bytes = len(cell) if isinstance(cell, bytes | str) else 0
-            text = cell if isinstance(cell, str) else type(cell).__name__  # bytes would be held for too long
-            window.add(
-                UnderWay(number, partial(_name, number, text), loop.submit(loop.resource.embed(cell)), n_bytes=n_bytes)
-            )
-            if number % _BREATH_ROWS == 0 and number - report.n_new > _EAGER_ROWS:
-                window.wait(_BREATH_S)
-            while window.has_decided or (window and (window.is_full or is_full())):
-                yield from window.take()
-        while window:
-            yield from window.take()
+        begun = _begin_each(cells, window, lambda cell: loop.submit(road.embed, cell), n_decided=lambda: report.n_new)
+        try:
+            for _ in begun:
+                while window.has_decided or (window and (window.is_full or is_full())):
+                    yield from road.hand_out(window.take(), loop)
+            while window:
+                yield from road.hand_out(window.take(), loop)
+        except KeyboardInterrupt:
+            yield from road.hand_out(window.drain(), loop)
+            raise
     if on_progress:
         on_progress(report)
+
+
+def _begin_each(
+    cells: Iterable[object],
+    window: Window,
+    begin: Callable[[object], Future[Row]],
+    *,
+    n_decided: Callable[[], int],
+) -> Iterator[None]:
+    """Begin each cell's row in turn."""
+    for number, cell in enumerate(cells):
+        n_bytes = len(cell) if isinstance(cell, bytes | str) else 0
+        text = cell if isinstance(cell, str) else type(cell).__name__  # bytes would be held for too long
+        window.add(UnderWay(number, partial(_name, number, text), begin(cell), n_bytes=n_bytes))
+        if number % _BREATH_ROWS == 0 and number - n_decided() > _EAGER_ROWS:
+            window.wait(_BREATH_S)
+        yield
 
 
 class _Road:
     """The road of one cell, and what the cells of a call share on it."""
 
     def __init__(
-        self, model: ClipModel, settings: Settings, report: Report, *, keep_going: bool, kept: KeptWorkers | None
+        self,
+        model: ClipModel,
+        settings: Settings,
+        report: Report,
+        *,
+        keep_going: bool,
+        n_unkept: Callable[[], int] | None,
+        kept: KeptWorkers | None,
     ) -> None:
         processor = model.checkpoint.processor
         is_scaled = resolve_decode(settings, model.precision) == "scaled"
         self._report = report
         self._keep_going = keep_going
-        self._fetcher = Fetcher(settings)
+        self._n_decided = self._n_handed_out = 0
+        self._n_unkept = n_unkept or int
+        ahead = max(_AHEAD_ROWS, _AHEAD_BATCHES * settings.batch_size) if n_unkept else math.inf
+        self._backlog = Backlog(ahead, lambda: self._n_decided - self._n_handed_out + self._n_unkept())
+        self._fetcher = Fetcher(settings, backlog=self._backlog)
         report.private_addresses = self._fetcher.private_addresses
         report.refused_addresses = self._fetcher.refused_addresses
         self._crops = CropMaker(settings, processor, min_side=min_side(processor) if is_scaled else None, kept=kept)
@@ -170,6 +205,25 @@ class _Road:
             self._crops.close()
             self._threads.close()
 
+    def hand_out(
+        self, decided: Iterable[tuple[int, Row]], loop: LoopThread[Self]
+    ) -> Generator[tuple[int, Row], None, None]:
+        """Give the caller what is decided; what it keeps makes room for requests."""
+        for numbered in decided:
+            n_unkept = self._n_unkept()
+            self._n_handed_out += 1
+            yield numbered
+            if self._n_unkept() < n_unkept:
+                loop.call(self._backlog.admit)
+
+    @contextmanager
+    def counting_what_is_lost(self) -> Iterator[None]:
+        """Count, at the end, what was asked for in vain."""
+        try:
+            yield
+        finally:
+            self._report.n_under_way = self._backlog.n_rows - self._n_unkept()
+
     async def embed(self, cell: object) -> Row:
         """Take one cell to its row."""
         host = None
@@ -194,23 +248,26 @@ class _Road:
                 raise
             _LOGGER.warning("a bug, met at %s", _redacted(cell), exc_info=bug)
             row = Row(error="internal_error", detail=f"a bug of pixvec's: {type(bug).__name__} in {stage_of(bug)}")
+        self._n_decided += 1
         self._report.count(row, host)
         self._report.n_repeats = self._urls.n_repeats + self._pictures.n_repeats
         self._report.decode_busy, self._report.model_busy = self._threads.busy_s, self._batcher.threads.busy_s
         return row
 
     async def _embed_source(self, source: Place) -> Row:
-        try:
-            with self._batcher.expecting():
-                known = await self._cache.known_of(source)
-                async with self._fetcher.fetch(source, unless=known.validators if known else None) as fetched:
-                    if known and fetched.is_unchanged:
-                        outcome: _Picture | _Decided = self._recalled(known.row)
-                    else:
-                        outcome = await self._fetched(source, fetched)
-        except RowError as error:
-            return _failed(error)
-        return await outcome.row(fetched.final_url)
+        with ExitStack() as until_decided:
+            try:
+                with self._batcher.expecting():
+                    known = await self._cache.known_of(source)
+                    async with self._fetcher.fetch(source, unless=known.validators if known else None) as fetched:
+                        until_decided.enter_context(self._backlog.fetched())
+                        if known and fetched.is_unchanged:
+                            outcome: _Picture | _Decided = self._recalled(known.row)
+                        else:
+                            outcome = await self._fetched(source, fetched)
+            except RowError as error:
+                return _failed(error)
+            return await outcome.row(fetched.final_url)
 
     async def _fetched(self, source: Place, fetched: Fetched) -> _Picture | _Decided:
         self._report.n_bytes += len(fetched.body)

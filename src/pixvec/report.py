@@ -50,6 +50,8 @@ class Report:
     """Addresses that were dialled and that only an option opens, as ``ADDRESS:PORT``, the first thousand."""
     refused_addresses: set[str] = field(default_factory=set)
     """Addresses of this machine and its networks that URLs named and that were refused, likewise."""
+    n_under_way: int = 0
+    """At an end before the last row: rows that were asked for and are not decided."""
     decode_busy: float = 0.0
     model_busy: float = 0.0
     """Seconds that each stage worked, divided by the number of its threads."""

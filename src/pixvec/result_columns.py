@@ -134,6 +134,18 @@ def result_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns[: len(schema)], schema=schema)
 
 
+def result_rows(table: pa.Table) -> list[Row]:
+    """Read rows from result columns: what `result_table` makes of them is the same."""
+    vector, error, detail, *image = table.columns
+    vectors = read_vectors(vector)  # (N, D)
+    images = image[0].to_pylist() if image else [None] * len(vectors)
+    texts = zip(error.to_pylist(), detail.to_pylist(), images, strict=True)
+    return [
+        Row(vector if code is None else None, code, sentence, image and ImageFacts(**image))
+        for vector, (code, sentence, image) in zip(vectors, texts, strict=True)
+    ]
+
+
 def vector_array(vectors: Vectors, missing: NDArray[np.bool_]) -> pa.FixedSizeListArray:
     """Put vectors, (N, D) float32, into an array of Arrow's, null where the mask, (N,), says that one is missing."""
     values = np.where(missing[:, None], np.float32(0), vectors)  # (N, D)

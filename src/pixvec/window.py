@@ -97,7 +97,15 @@ class Window:
         Exception
             A bug, when its turn has come: after all rows before it; with a note that says where it was met.
         """
-        decided = self._next()
+        yield from self._take(self._next())
+
+    def drain(self) -> Iterator[tuple[int, Row]]:
+        """Take the rows that are decided already, without telling of them."""
+        with suppress(Empty):
+            while True:
+                yield from self._take(self._decided.get_nowait())
+
+    def _take(self, decided: UnderWay) -> Iterator[tuple[int, Row]]:
         try:
             row = decided.row.result()
         except Exception as bug:  # noqa: BLE001 (it is raised in its turn)

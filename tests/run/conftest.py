@@ -111,6 +111,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory, site: ImageServer, checkpoin
     return contents(run.folder)
 
 
+def n_kept(end: BaseException) -> int:
+    """Read from what ended a run how many rows are kept."""
+    return int(end.__notes__[-1].partition(" of ")[0].partition(" rows ")[0].replace(",", ""))
+
+
 def is_log(name: str) -> bool:
     return name.endswith(".log.jsonl")
 

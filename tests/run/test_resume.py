@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import pixvec
+from pixvec.report import Report
 from pixvec.testing.checkpoints import make_checkpoint
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 
-from .conftest import N_ROWS, PART_ROWS, Run, contents, csv_lines
+from .conftest import N_ROWS, PART_ROWS, Run, contents, csv_lines, n_kept
 
 OUTPUTS = pytest.mark.parametrize("output", ["out.csv", "out/"])
 
@@ -33,54 +34,55 @@ def refusal(call: Callable[[], object]) -> str:
 
 @pytest.mark.parametrize("output", ["out.csv", "out.parquet", "out/"])
 def test_a_stopped_run_goes_on_to_the_same_bytes(output: str, run: Run, whole: dict[str, bytes]) -> None:
-    run.stopped(output)
-    n_finished = len(run.parts(output)) * PART_ROWS
+    interrupt = run.stopped(output)
     n_requests = len(run.site.requests)
     report = run(output)
-    assert (report.n_resumed, report.n_rows, report.n_failed) == (n_finished, N_ROWS, 4)
-    assert len(run.site.requests) - n_requests == N_ROWS - n_finished
+    assert (report.n_resumed, report.n_rows, report.n_failed) == (n_kept(interrupt), N_ROWS, 4)
+    assert n_kept(interrupt) >= PART_ROWS
+    assert len(run.site.requests) - n_requests == N_ROWS - n_kept(interrupt)
     made = contents(run.folder)
     assert made == {name: whole[name] for name in made}
     assert any(name.startswith(output.rstrip("/")) for name in made)
 
 
 @OUTPUTS
-def test_parts_behind_a_slow_row_are_finished(output: str, run: Run, server: ImageServer) -> None:
+def test_rows_beside_a_slow_one_are_kept(output: str, run: Run, server: ImageServer) -> None:
     slow = server.add_raw("/slow", [], end="silence")
     run.options["allow_address"] += (server.address,)
     lines = csv_lines(run.site)
     run.write([lines[0], f"00,{slow},", *lines[2:]])
 
-    def interrupt(_: object) -> None:
-        if len(run.parts(output)) == N_ROWS // PART_ROWS - 1:
+    def interrupt(report: Report) -> None:
+        if report.n_rows == N_ROWS - 1:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         run(output, progress=interrupt)
+    work = run.folder.resolve() / f".{output.rstrip('/')}.pixvec"
+    kept_in = work if output == "out.csv" else f"{run.folder.resolve() / 'out'} and {work}"
+    assert caught.value.__notes__ == [
+        f"{N_ROWS - 1} rows are kept in {kept_in}, 1 will be fetched again: the same command goes on"
+    ]
     server.add("/slow", body=image_bytes())
     n_requests = len(run.site.requests)
-    assert run(output).n_resumed == N_ROWS - PART_ROWS
-    assert len(run.site.requests) - n_requests == PART_ROWS - 1
+    assert run(output).n_resumed == N_ROWS - 1
+    assert len(run.site.requests) == n_requests
+    assert run.leftovers() == []
 
 
 @OUTPUTS
-def test_an_interrupt_says_what_is_safe_and_how_to_go_on(output: str, run: Run) -> None:
-    interrupt = run.stopped(output, after=2)
-    n_rows = len(run.parts(output)) * PART_ROWS
-    assert interrupt.__notes__[-1].startswith(f"{n_rows} rows are safe in ")
-    assert interrupt.__notes__[-1].endswith("the same command goes on")
-
-
-def test_a_run_that_is_stopped_before_its_first_part_leaves_nothing(run: Run) -> None:
-    run.stopped("out.csv", after=0)
-    run.stopped("out/", after=0)
+def test_a_run_that_is_stopped_before_its_first_row_leaves_nothing(output: str, run: Run, server: ImageServer) -> None:
+    run.options["allow_address"] += (server.address,)
+    run.write(["image_url", server.add_raw("/slow", [], end="silence")])
+    interrupt = run.stopped(output, after=0)
+    assert getattr(interrupt, "__notes__", []) == []
     assert [path.name for path in run.folder.iterdir()] == ["in.csv"]
 
 
 @OUTPUTS
 def test_parts_of_any_size_go_together(output: str, run: Run, whole: dict[str, bytes]) -> None:
-    run.stopped(output, part_rows=3)
-    run.stopped(output, part_rows=7, after=len(run.parts(output)) + 1)
+    run.stopped(output, part_rows=3, limit=10)
+    run.stopped(output, part_rows=7, limit=20, after=len(run.parts(output)) + 1)
     run(output, part_rows=100)
     if output == "out/":
         assert pq.read_table(run.folder / "out")["id"].to_pylist() == [f"0{row}" for row in range(N_ROWS)]
@@ -240,8 +242,8 @@ def test_an_input_that_changes_under_way_breaks_the_run(run: Run) -> None:
 @OUTPUTS
 def test_torn_parts_are_made_again(output: str, run: Run, whole: dict[str, bytes]) -> None:
     run.stopped(output, after=4)
-    for n_kept, torn in zip([0, 3, 200, -1], run.folder.rglob("part-*"), strict=False):
-        torn.write_bytes(torn.read_bytes()[:n_kept])
+    for n_bytes, torn in zip([0, 3, 200, -1], run.folder.rglob("part-*"), strict=False):
+        torn.write_bytes(torn.read_bytes()[:n_bytes])
     run(output)
     made = contents(run.folder)
     assert made == {name: whole[name] for name in made}
@@ -320,7 +322,7 @@ def test_a_full_disk_keeps_finished_parts(run: Run, whole: dict[str, bytes]) -> 
             run("out.csv")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert caught.value.__notes__[-1].startswith(f"{N_ROWS} rows are safe in ")
+    assert n_kept(caught.value) == N_ROWS
     assert run.leftovers() == [".out.csv.pixvec"]
     assert run("out.csv").n_new == 0
     assert (run.folder / "out.csv").read_bytes() == whole["out.csv"]

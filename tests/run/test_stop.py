@@ -48,7 +48,8 @@ def test_a_signal_ends_the_command_soon_and_says_how_to_go_on(
     assert time.monotonic() - asked < 10
     assert process.returncode == 130
     work = run.folder.resolve() / ".out.csv.pixvec"
-    assert stderr == f"pixvec: interrupted; {PART_ROWS} rows are safe in {work}: the same command goes on\n"
+    kept = f"{PART_ROWS} rows are kept in {work}, 1 will be fetched again"
+    assert stderr == f"pixvec: interrupted; {kept}: the same command goes on\n"
 
 
 DROPPED = "--bounding-set=-dac_override,-dac_read_search"

@@ -22,6 +22,7 @@ from aiohttp.abc import AbstractResolver
 from pixvec.errors import FetchError, UsageError
 from pixvec.fetch.address import AddressBlockedError, AddressGuard, parse_allowed
 from pixvec.fetch.attempt import Attempt, Fetched
+from pixvec.fetch.backlog import Backlog
 from pixvec.fetch.bucket_attempt import BucketAttempt
 from pixvec.fetch.buckets import BucketObject, parse_bucket, parse_object
 from pixvec.fetch.budget import ByteBudget, Lease
@@ -56,6 +57,8 @@ class Fetcher:
         What may be reached, and the limits.
     resolver
         Looks names up, and raises `socket.gaierror` where it can't; the system's where none is given.
+    backlog
+        As of `Slots`.
 
     Attributes
     ----------
@@ -69,7 +72,9 @@ class Fetcher:
         For an address to allow that can't be read, or where there are no certificates to verify servers with.
     """
 
-    def __init__(self, options: FetchOptions, *, resolver: AbstractResolver | None = None) -> None:
+    def __init__(
+        self, options: FetchOptions, *, resolver: AbstractResolver | None = None, backlog: Backlog | None = None
+    ) -> None:
         self._options = options
         self._guard = AddressGuard(
             allow_private=options.allow_private, allowed=map(parse_allowed, options.allow_address)
@@ -79,7 +84,7 @@ class Fetcher:
         self._tls = _tls_context(*map(os.environ.get, _CERTIFICATE_PLACES))
         names = resolver or SystemResolver(timeout_s=options.dns_timeout_s)
         self._names = Names(names, memory_s=options.dns_memory_s)
-        self._slots = Slots(options)
+        self._slots = Slots(options, backlog)
         self._budget = ByteBudget(options.max_bytes_in_flight)
         self._buckets = frozenset(map(parse_bucket, options.allow_bucket))
         self._storages = Storages(options)

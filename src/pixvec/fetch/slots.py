@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pixvec.errors import FetchError
+from pixvec.fetch.backlog import Backlog
 from pixvec.fetch.failures import as_fetch_error
 from pixvec.fetch.mood import Mood
 from pixvec.fetch.options import FetchOptions
@@ -52,10 +53,13 @@ class Slots:
     ----------
     options
         The limits, in all and of a host.
+    backlog
+        Holds requests back while too much is fetched and not kept.
     """
 
-    def __init__(self, options: FetchOptions) -> None:
+    def __init__(self, options: FetchOptions, backlog: Backlog | None = None) -> None:
         self._options = options
+        self._backlog = backlog or Backlog()
         self._connections = asyncio.Semaphore(options.connections)
         self._hosts: dict[str, _Host] = {}
         self._moods: OrderedDict[str, Mood] = OrderedDict()
@@ -82,7 +86,7 @@ class Slots:
         """
         host = self._host(name)
         try:
-            async with host.turn(), self._connections:
+            async with host.turn(), self._connections, self._backlog.request(name):
                 turn = Turn(host.mood, asyncio.get_running_loop().time(), is_retry)
                 try:
                     yield turn

@@ -43,7 +43,7 @@ class PictureOptions(FetchOptions, DecodeOptions):
 def fetch_thumbnails(cells: Sequence[object], options: PictureOptions) -> list[str | RowError]:
     """Make a square thumbnail for each cell, a ``data:`` URL as `make_thumbnail` makes it, or say why there is none."""
     with LoopThread(_Road(options).open()) as loop:
-        under_way = [loop.submit(loop.resource.thumbnail(cell)) for cell in cells]
+        under_way = [loop.submit(loop.resource.thumbnail, cell) for cell in cells]
         return [thumbnail.result() for thumbnail in under_way]
 
 

@@ -92,7 +92,7 @@ def try_sample(sample: Iterable[Sampled], model: ClipModel, settings: Settings) 
     """Fetch and decode a sample."""
     with LoopThread(_Road(model, settings).open()) as loop:
         started, cpu_started = time.monotonic(), time.process_time()
-        under_way = [loop.submit(loop.resource.take(sampled)) for sampled in sample]
+        under_way = [loop.submit(loop.resource.take, sampled) for sampled in sample]
         tries = tuple(result.result() for result in under_way)
         cpu_s = time.process_time() - cpu_started
         if settings.isolate == "never":

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,9 +22,11 @@ from pixvec.report import BugsMetError, Report, TooManyFailedError
 from pixvec.result_columns import replaced_columns
 from pixvec.run.cells import check_holds_urls
 from pixvec.run.job import CHUNK_ROWS, InputError, Job
+from pixvec.run.kept_rows import count_kept
 from pixvec.run.options import FileOptions, TableOptions
 from pixvec.run.output import settle
 from pixvec.run.parts import list_parts
+from pixvec.run.piece_files import list_pieces
 from pixvec.run.retry import open_retry, retry_in_file, retry_in_folder
 from pixvec.run.to_file import embed_to_file
 from pixvec.run.to_folder import check_folder, embed_to_folder
@@ -97,12 +100,18 @@ def _telling_what_is_safe(job: Job, work: Path, place: Path) -> Iterator[None]:
 
 
 def _note_what_is_safe(end: BaseException, job: Job, work: Path, place: Path) -> None:
-    is_of_this_run = not job.options.restart and job.options.retried_words is None
-    for folder in (work, work / REPLACEMENT, *([place] if is_of_this_run else [])):
-        if n_rows := sum(part.n_rows for part in list_parts(folder)):
-            of_all = "" if job.n_rows is None else f" of {job.n_rows:,}"
-            command = "the same command without `restart=True`" if job.options.restart else "the same command"
-            end.add_note(f"{n_rows:,}{of_all} rows are safe in {folder}: {_way_on(end, command)}")
+    is_of_this_run = not job.options.restart and not job.is_retry
+    folders = [*([place] if is_of_this_run else []), work, work / REPLACEMENT]
+    parts = {folder: list_parts(folder) for folder in folders}
+    pieces = {folder: list_pieces(folder, is_retry=job.is_retry) for folder in folders}
+    finished = [*chain(*parts.values())]
+    n_rows = sum(part.n_rows for part in finished) + count_kept(chain(*pieces.values()), finished)
+    if n_rows:
+        kept_in = " and ".join(str(folder) for folder in folders if parts[folder] or pieces[folder])
+        of_all = "" if job.n_rows is None else f" of {job.n_rows:,}"
+        again = f", {job.report.n_under_way:,} will be fetched again" if job.report.n_under_way else ""
+        command = "the same command without `restart=True`" if job.options.restart else "the same command"
+        end.add_note(f"{n_rows:,}{of_all} rows are kept in {kept_in}{again}: {_way_on(end, command)}")
 
 
 def _way_on(end: BaseException, command: str) -> str:

@@ -1,7 +1,7 @@
 """Rows to finished parts: those that are finished are compared with the input, the others are made.
 
 The input is read once, ahead of the model. A part is written as soon as all its rows are decided, whatever the parts
-before it wait for; so what an end costs is what is under way.
+before it wait for, and until then its rows are kept in pieces; so what an end costs is what is under way.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import Final, TypeAlias
 import pyarrow as pa
 
 from pixvec.columns import open_column
-from pixvec.errors import PixvecError, UsageError
+from pixvec.errors import PixvecError
 from pixvec.result_columns import result_table
 from pixvec.run.digest import RowsDigest
 from pixvec.run.job import Job
 from pixvec.run.part_files import PartWriter
 from pixvec.run.parts import Part, Plan, finished_parts
-from pixvec.run.work_folder import UNFINISHED
+from pixvec.run.pieces import Pieces
+from pixvec.run.work_folder import REPLACEMENT, UNFINISHED
 from pixvec.table import Chunk, open_frame
 from pixvec.values import Row
 
@@ -35,7 +36,7 @@ WAITING_TABLE_BYTES: Final = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Span:
     """Consecutive rows of one part, as they are read.
 
     Parameters
@@ -43,13 +44,14 @@ class Piece:
     row
         The number of the first one.
     rows
-        What they came to, by their places in the piece, as far as they are decided.
+        What they came to, by their places in the span, as far as they are decided; None where an earlier start has
+        kept it.
     """
 
     part: Part
     row: int
     table: pa.Table
-    rows: dict[int, Row] = field(default_factory=dict)
+    rows: dict[int, Row | None] = field(default_factory=dict)
 
     @property
     def is_decided(self) -> bool:
@@ -80,24 +82,23 @@ def embed_parts(job: Job, work: Path, folder: Path, *, whole_rows: bool) -> list
     for part in finished:
         job.report.resume(part.n_rows, part.failures, lifted=job.lifted_codes(part.facts))
     plan = Plan(finished, job.options.part_rows or (FOLDER_PART_ROWS if whole_rows else FILE_PART_ROWS))
-    parts = _Parts(job, plan, work, folder, whole_rows=whole_rows)
+    pieces = Pieces(folder if folder == work / REPLACEMENT else work, job, job.facts, finished)
+    parts = _Parts(job, plan, pieces, work, folder, whole_rows=whole_rows)
     with (
         job.telling_progress() as on_progress,
         closing(parts),
-        closing(job.embed(parts.cells(), on_progress, is_full=parts.is_full)) as rows,
+        closing(
+            job.embed(parts.cells(), pieces.telling(on_progress), n_unkept=pieces.count_pending, is_full=parts.is_full)
+        ) as rows,
     ):
         for number, row in parts.naming_bugs(rows):
             parts.decide(number, row)
-    done = sorted(parts.done, key=attrgetter("start", "stop"))
-    if finished and (not done or done[-1].stop < finished[-1].stop):
-        last = f"row {finished[-1].stop - 1:,} (counted from 0)"
-        raise UsageError(_changed(job, f"is shorter than when {last} was embedded"))
-    return done
+    return sorted(parts.done, key=attrgetter("start", "stop"))
 
 
-def by_part(chunks: Iterable[Chunk], plan: Plan) -> Iterator[tuple[Part, Iterator[Piece]]]:
-    """Cut chunks where parts begin, and gather the pieces of each part."""
-    return groupby(_pieces(chunks, plan), key=attrgetter("part"))
+def by_part(chunks: Iterable[Chunk], plan: Plan) -> Iterator[tuple[Part, Iterator[Span]]]:
+    """Cut chunks where parts begin, and gather the spans of each part."""
+    return groupby(_spans(chunks, plan), key=attrgetter("part"))
 
 
 def input_change(part: Part, tables: Iterable[pa.Table]) -> str | None:
@@ -107,44 +108,41 @@ def input_change(part: Part, tables: Iterable[pa.Table]) -> str | None:
         digest.add(table)
         n_rows += table.num_rows
     if n_rows < part.n_rows:
-        return f"is shorter than when rows {_span(part)} were embedded"
+        return f"is shorter than when rows {_rows_of(part)} were embedded"
     if digest.hexdigest() != part.input_sha256:
-        return f"has changed since rows {_span(part)} were embedded"
+        return f"has changed since rows {_rows_of(part)} were embedded"
     return None
 
 
-def _span(part: Part) -> str:
+def _rows_of(part: Part) -> str:
     return f"{part.start:,} to {part.stop - 1:,} (counted from 0)"
 
 
-def _pieces(chunks: Iterable[Chunk], plan: Plan) -> Iterator[Piece]:
+def _spans(chunks: Iterable[Chunk], plan: Plan) -> Iterator[Span]:
     first = 0
     for chunk in chunks:
         row, end = first, first + chunk.table.num_rows
         while row < end:
             part = plan.part_of(row)
             stop = min(part.stop, end)
-            yield Piece(part, row, chunk.table.slice(row - first, stop - row))
+            yield Span(part, row, chunk.table.slice(row - first, stop - row))
             row = stop
         first = end
 
 
-def _check_unchanged(job: Job, part: Part, pieces: Iterable[Piece]) -> None:
-    if change := input_change(part, (piece.table for piece in pieces)):
-        raise UsageError(_changed(job, change))
-
-
-def _changed(job: Job, change: str) -> str:
-    return f"{job.input} {change}: go on with what it was, or throw the finished parts away with `restart=True`"
+def _check_unchanged(job: Job, part: Part, spans: Iterable[Span]) -> None:
+    if change := input_change(part, (span.table for span in spans)):
+        raise job.changed(change)
 
 
 class _Parts:
     """The parts of a table that are done, and those in the making."""
 
-    def __init__(self, job: Job, plan: Plan, work: Path, folder: Path, *, whole_rows: bool) -> None:
+    def __init__(self, job: Job, plan: Plan, pieces: Pieces, work: Path, folder: Path, *, whole_rows: bool) -> None:
         self.done = [part for part in plan.finished if not part.n_rows]  # the one of a table without rows
         self._job = job
         self._plan = plan
+        self._pieces = pieces
         self._work = work
         self._folder = folder
         self._whole_rows = whole_rows
@@ -154,21 +152,26 @@ class _Parts:
 
     def cells(self) -> Iterator[object]:
         """Read the cells of unfinished parts, and compare finished ones."""
-        numbers = count()
-        for part, pieces in by_part(
+        numbers, n_rows = count(), 0
+        for part, spans in by_part(
             self._job.chunks(columns=None if self._whole_rows else [self._job.column]), self._plan
         ):
             if part.is_finished:
-                _check_unchanged(self._job, part, pieces)
+                _check_unchanged(self._job, part, spans)
                 self.done.append(part)
+                n_rows = part.stop
             else:
-                yield from self._cells_of(self._begin(part), pieces, numbers)
+                making = self._begin(part)
+                yield from self._cells_of(making, spans, numbers)
+                n_rows = making.stop
+        self._check_length(n_rows)
 
     def decide(self, number: int, row: Row) -> None:
         """Take the row of the `number`-th cell."""
-        making, piece, index = self._places.pop(number)
-        piece.rows[index] = row
-        if piece.is_decided:
+        making, span, index = self._places.pop(number)
+        span.rows[index] = row
+        self._pieces.keep(span.row + index, row)
+        if span.is_decided:
             self._advance(making)
 
     def is_full(self) -> bool:
@@ -182,81 +185,98 @@ class _Parts:
         except (MemoryError, PixvecError):
             raise
         except Exception as bug:
-            for _, piece, index in islice(self._places.values(), 1):
-                bug.add_note(f"pixvec: it is row {piece.row + index} (counted from 0) of {self._job.input}")
+            for _, span, index in islice(self._places.values(), 1):
+                bug.add_note(f"pixvec: it is row {span.row + index} (counted from 0) of {self._job.input}")
             raise
 
     def close(self) -> None:
-        """Give up what is in the making."""
+        """Give up the parts in the making; their rows are kept."""
         for making in self._in_the_making:
             making.writer.close()
+        self._pieces.close()
 
     def _begin(self, part: Part) -> _Making:
-        writer = PartWriter(self._work / f"{UNFINISHED}-{part.start}", self._job.output)
-        self._in_the_making.append(_Making(self._job, writer, whole_rows=self._whole_rows))
+        writer = PartWriter(self._work / f"{UNFINISHED}-{part.start}", self._job)
+        self._in_the_making.append(_Making(self._job, self._pieces, writer, part.start, whole_rows=self._whole_rows))
         return self._in_the_making[-1]
 
-    def _cells_of(self, making: _Making, pieces: Iterable[Piece], numbers: Iterator[int]) -> Iterator[object]:
-        for piece in pieces:
-            making.pieces.append(piece)
-            self._advance(making)
-            cells = open_column(piece.table.column(self._job.column).to_pylist()).cells
+    def _cells_of(self, making: _Making, spans: Iterable[Span], numbers: Iterator[int]) -> Iterator[object]:
+        for span in spans:
+            making.add(span)
+            cells = open_column(span.table.column(self._job.column).to_pylist()).cells
             for index, cell in enumerate(cells):
-                self._places[next(numbers)] = (making, piece, index)
-                yield cell
+                if self._pieces.holds(span.row + index, cell):
+                    span.rows[index] = None
+                else:
+                    self._places[next(numbers)] = (making, span, index)
+                    yield cell
+            self._advance(making)
         making.is_read = True
         self._advance(making)
+
+    def _check_length(self, n_rows: int) -> None:
+        last = max([self._pieces.last_row, *(part.stop - 1 for part in self._plan.finished)], default=-1)
+        if n_rows <= last:
+            raise self._job.changed(f"is shorter than when row {last:,} (counted from 0) was embedded")
 
     def _advance(self, making: _Making) -> None:
         """Write what can be written."""
         making.write_decided()
         if making.is_whole:
             self._in_the_making.remove(making)
-            self.done.append(making.put(self._folder))
+            part = making.put(self._folder)
+            self._pieces.forget(part)
+            self.done.append(part)
         self._n_bytes = sum(making.n_bytes for making in self._in_the_making)
 
 
 class _Making:
-    """A part in the making: its pieces are written in order, as far as their rows are decided."""
+    """A part in the making: its spans are written in order, as far as their rows are decided."""
 
-    def __init__(self, job: Job, writer: PartWriter, *, whole_rows: bool) -> None:
+    def __init__(self, job: Job, pieces: Pieces, writer: PartWriter, start: int, *, whole_rows: bool) -> None:
         self.writer = writer
-        self.pieces: deque[Piece] = deque()
         self.is_read = False
+        self.stop = start
+        self._start = start
+        self._spans: deque[Span] = deque()
         self._job = job
+        self._pieces = pieces
         self._whole_rows = whole_rows
         self._digest = RowsDigest()
         self._failures = Counter[str]()
-        self._bounds: list[int] = []
 
     @property
     def is_whole(self) -> bool:
-        return self.is_read and not self.pieces
+        return self.is_read and not self._spans
 
     @property
     def n_bytes(self) -> int:
-        n_bytes: int = sum(piece.table.nbytes for piece in self.pieces)
+        n_bytes: int = sum(span.table.nbytes for span in self._spans)
         return n_bytes + self.writer.n_pending_bytes
 
+    def add(self, span: Span) -> None:
+        self._spans.append(span)
+        self.stop = span.row + span.table.num_rows
+
     def write_decided(self) -> None:
-        while self.pieces and self.pieces[0].is_decided:
-            self._write(self.pieces.popleft())
+        while self._spans and self._spans[0].is_decided:
+            self._write(self._spans.popleft())
 
     def put(self, folder: Path) -> Part:
         """Let the part appear."""
-        part = Part(self._bounds[0], self._bounds[-1], self._digest.hexdigest(), self._failures)
+        part = Part(self._start, self.stop, self._digest.hexdigest(), self._failures)
         self.writer.put(folder, part, self._job.facts)
         return part
 
-    def _write(self, piece: Piece) -> None:
-        rows = [piece.rows[index] for index in range(piece.table.num_rows)]
+    def _write(self, span: Span) -> None:
+        places = range(span.table.num_rows)
+        rows = [span.rows[index] or self._pieces.row(span.row + index) for index in places]
         results = result_table(rows, self._job.results)
-        source = open_frame(piece.table)
+        source = open_frame(span.table)
         self.writer.write(source.with_results(results, dropped=self._job.dropped) if self._whole_rows else results)
-        self._digest.add(piece.table)
+        self._digest.add(span.table)
         self._failures.update(row.error for row in rows if row.error)
-        self._bounds += [piece.row, piece.row + piece.table.num_rows]
 
 
-_Place: TypeAlias = tuple[_Making, Piece, int]
-"""The part, the piece and the row in it that a cell belongs to."""
+_Place: TypeAlias = tuple[_Making, Span, int]
+"""The part, the span and the row in it that a cell belongs to."""

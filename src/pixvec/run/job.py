@@ -23,7 +23,7 @@ from pixvec.result_columns import result_schema
 from pixvec.run.log import keeping_log, log_path
 from pixvec.run.options import FileOptions
 from pixvec.run.parts import Part
-from pixvec.table import Chunk, TableReader, expected_rows
+from pixvec.table import Chunk, TableReader, expected_rows, reporting_write_errors
 from pixvec.texts import embed_text_cells
 from pixvec.values import Row
 
@@ -119,6 +119,11 @@ class Job:
         return {LIFTABLE: sorted(codes)} if codes else {}
 
     @property
+    def is_retry(self) -> bool:
+        """Whether rows of a finished output are embedded again."""
+        return self.options.retried_words is not None
+
+    @property
     def n_rows(self) -> int | None:
         """How many rows there are; None where that takes reading them."""
         n_rows, limit = self.source.n_rows, self.options.limit
@@ -128,6 +133,25 @@ class Job:
         """Return how many rows there will be, or an estimate while they are read; None where there is neither."""
         n_rows, limit = expected_rows(self.counted or self.source), self.options.limit
         return n_rows if limit is None or n_rows is None else min(n_rows, limit)
+
+    @contextmanager
+    def publishing(self) -> Iterator[None]:
+        """Hold what makes rows last: each batch that is added to a piece, and each part that appears.
+
+        What rows refer to must last before they do.
+
+        Raises
+        ------
+        RunError
+            When the file system refuses.
+        """
+        with reporting_write_errors(self.output):
+            yield
+
+    def changed(self, change: str) -> UsageError:
+        """Refuse an input that is not what it was when rows of it were embedded."""
+        ways_on = "go on with what it was, or throw the finished parts away with `restart=True`"
+        return UsageError(f"{self.input} {change}: {ways_on}")
 
     @contextmanager
     def telling_progress(self, n_rows: int | None = None) -> Iterator[OnProgress]:
@@ -147,12 +171,18 @@ class Job:
             yield tell
 
     def embed(
-        self, cells: Iterable[object], on_progress: OnProgress, *, is_full: Callable[[], bool] = lambda: False
+        self,
+        cells: Iterable[object],
+        on_progress: OnProgress,
+        *,
+        n_unkept: Callable[[], int],
+        is_full: Callable[[], bool] = lambda: False,
     ) -> Generator[tuple[int, Row], None, None]:
         """Take cells to their rows, each handed out with its cell's number as soon as it is decided."""
         how = (self.model, self.options, self.report, on_progress)
         if self.options.texts is None:
-            return embed_unordered(cells, *how, keep_going=self.options.keep_going, is_full=is_full)
+            keep_going = self.options.keep_going
+            return embed_unordered(cells, *how, keep_going=keep_going, is_full=is_full, n_unkept=n_unkept)
         return _numbered(embed_text_cells(cells, *how, keep_going=self.options.keep_going))
 
     def chunks(self, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:

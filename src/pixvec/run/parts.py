@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from pixvec.errors import RunError, UsageError
 from pixvec.run.facts import differences, file_sha256
+from pixvec.run.piece_files import ReadPiece, list_pieces
 from pixvec.run.work_folder import REPLACEMENT
 
 METADATA_KEY: Final = b"pixvec.part"
@@ -129,12 +130,23 @@ def _read_part(path: Path, named: Part, facts: Mapping[str, Any]) -> Part | None
     written = _written(metadata)
     if not written or metadata.num_rows != named.n_rows:
         raise UsageError(f"{path} is no part of pixvec's: move it away")
-    if differing := differences(written["facts"], facts):
-        raise UsageError(
-            f"{path.parent} holds parts of a run that differs: {differing}; go on with what it was"
-            + ("" if facts.get("retry") else ", or throw its parts away with `restart=True`")
-        )
+    check_same_run(path.parent, written["facts"], facts)
     return Part(named.start, named.stop, written["input_sha256"], written["failures"], written["facts"])
+
+
+def check_same_run(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Check that what is in a folder was made with the facts of this run.
+
+    Raises
+    ------
+    UsageError
+        If it wasn't.
+    """
+    if differing := differences(then, now):
+        raise UsageError(
+            f"{folder} holds parts of a run that differs: {differing}; go on with what it was"
+            + ("" if now.get("retry") else ", or throw its parts away with `restart=True`")
+        )
 
 
 def _metadata(path: Path) -> pq.FileMetaData | None:
@@ -170,18 +182,24 @@ def parts_folder(work: Path, *, default: Path, restart: bool, replaces: bool) ->
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove the parts in a folder."""
+    """Remove the parts in a folder, and the pieces."""
     for part in list_parts(folder):
         (folder / part.name).unlink()
+    for path in list_pieces(folder):
+        path.unlink()
 
 
 def remove_obsolete_parts(folder: Path, table: Path, facts: Mapping[str, Any]) -> None:
-    """Remove the parts that a finished table has taken in: its own run's, and those that retried what it was before."""
+    """Remove what a finished table has taken in, parts and pieces: its own run's, and those that retried what it was.
+
+    What retries the table as it is stays.
+    """
     paths = [folder / part.name for part in list_parts(folder)]
     made_with = {path: _written(metadata).get("facts", {}) for path in paths if (metadata := _metadata(path))}
+    made_with |= {path: piece.facts for path in list_pieces(folder) if (piece := ReadPiece.of(path))}
     now = file_sha256(table) if made_with else None
-    for path, written in made_with.items():
-        if not differences(written, facts) or written.get("table_sha256") not in {None, now}:
+    for path, then in made_with.items():
+        if not differences(then, facts) or then.get("table_sha256") not in {None, now}:
             path.unlink()
 
 

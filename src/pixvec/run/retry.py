@@ -6,11 +6,11 @@ the output: a stopped retry loses nothing. A folder's parts are rewritten one by
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from pixvec.columns import open_column
 from pixvec.errors import UsageError
-from pixvec.pipeline import in_order
 from pixvec.reach import LIFTABLE, lifted_codes, reach
 from pixvec.result_columns import read_provenance, restated, result_names, result_table
 from pixvec.run.embedding import embed_parts
@@ -30,6 +29,7 @@ from pixvec.run.options import FileOptions
 from pixvec.run.output import put_table, read_facts
 from pixvec.run.part_files import PartWriter, Results
 from pixvec.run.parts import Part, finished_parts, list_parts, remove_obsolete_parts, remove_parts
+from pixvec.run.pieces import Pieces
 from pixvec.run.work_folder import REPLACEMENT, UNFINISHED
 from pixvec.table import Chunk, TableReader, create_table, open_table
 from pixvec.table.cell_text import is_text, recast
@@ -139,14 +139,18 @@ def retry_in_folder(job: Job, work: Path, place: Path) -> None:
         codes = Counter(part.failures)
         _count_kept(job, codes + Counter({None: part.n_rows - codes.total()}), part.facts)
     affected = [part for part in parts if _is_affected(part, job)]
-    cells = _cells(job, place, affected)
+    facts = {**job.made_with, "retry": job.facts["retry"]}
+    pieces = Pieces(work, job, facts, [part for part in parts if part not in affected])
+    cells = _Cells(job, pieces, place, affected)
     with (
         job.telling_progress(sum(part.n_rows for part in parts)) as on_progress,
-        closing(job.embed(cells, on_progress)) as rows,
+        closing(pieces),
+        closing(job.embed(cells, pieces.telling(on_progress), n_unkept=pieces.count_pending)) as decided,
     ):
-        in_turn = in_order(rows)
+        rows = cells.in_order(decided)
         for part in affected:
-            _rewrite(job, part, in_turn, work, place)
+            _rewrite(job, part, rows, work, place)
+            pieces.forget(part)
     job.report.was_finished = not affected
 
 
@@ -188,11 +192,45 @@ def _is_affected(part: Part, job: Job) -> bool:
     return any(job.options.is_retried(code, lifted) for code in part.failures)
 
 
-def _cells(job: Job, place: Path, parts: Sequence[Part]) -> Iterator[object]:
-    for part in parts:
-        retried = RetriedRows(open_table(place / part.name), job.options, job.lifted_codes(part.facts))
-        for chunk in retried.chunks(CHUNK_ROWS, columns=[job.column]):
-            yield from open_column(chunk.table.column(job.column).to_pylist()).cells
+class _Cells:
+    """The cells of a folder's rows that are to be embedded again, without those that an earlier start has kept."""
+
+    def __init__(self, job: Job, pieces: Pieces, place: Path, parts: Sequence[Part]) -> None:
+        self._job = job
+        self._pieces = pieces
+        self._place = place
+        self._parts = parts
+        self._asked: list[int] = []
+        """The rows of the cells that were given."""
+        self._waiting: deque[tuple[int, bool]] = deque()
+        """Rows that were read and not handed out, and whether each is kept."""
+
+    def __iter__(self) -> Iterator[object]:
+        for part in self._parts:
+            first, lifted = part.start, self._job.lifted_codes(part.facts)
+            table, columns = open_table(self._place / part.name), [self._job.column, _error_name(self._job.options)]
+            for chunk in table.chunks(CHUNK_ROWS, columns=columns):
+                (indexes,) = np.nonzero(_mask(chunk.table, self._job.options, lifted))
+                cells = open_column(chunk.table.column(self._job.column).take(indexes).to_pylist()).cells
+                for row, cell in zip((first + indexes).tolist(), cells, strict=True):
+                    is_kept = self._pieces.holds(row, cell)
+                    self._waiting.append((row, is_kept))
+                    if not is_kept:
+                        self._asked.append(row)
+                        yield cell
+                first += chunk.table.num_rows
+
+    def in_order(self, decided: Iterable[tuple[int, Row]]) -> Iterator[Row]:
+        """Hand out the rows in their order, and keep those that are decided."""
+        early: dict[int, Row] = {}
+        for numbered in chain(decided, [None]):
+            if numbered:
+                row = self._asked[numbered[0]]
+                early[row] = numbered[1]
+                self._pieces.keep(row, numbered[1])
+            while self._waiting and (self._waiting[0][1] or self._waiting[0][0] in early):
+                row, is_kept = self._waiting.popleft()
+                yield self._pieces.row(row) if is_kept else early.pop(row)
 
 
 def _merge(job: Job, table: TableReader, results: Results, unfinished: Path, facts: Mapping[str, Any]) -> None:
@@ -220,7 +258,7 @@ def _rewrite(job: Job, part: Part, rows: Iterator[Row], work: Path, place: Path)
     facts = {**job.made_with, **job.liftable([replace(part, failures=kept)])}
     stated = read_provenance(table.schema, names[0]) or {}
     schema = restated(table.schema, {**stated, **job.stated_reach})
-    with closing(PartWriter(work / UNFINISHED, job.output)) as writer:
+    with closing(PartWriter(work / UNFINISHED, job)) as writer:
         for chunk in table.chunks(CHUNK_ROWS):
             mask = _mask(chunk.table, job.options, lifted)
             new = result_table(list(islice(rows, int(mask.sum()))), job.results)

@@ -60,8 +60,8 @@ def _assemble(job: Job, parts: Sequence[Part], folder: Path, unfinished: Path, f
     results = Results(folder, parts, schema)
     with create_table(unfinished, job.source, schema, ending=job.output.name, dropped=job.dropped) as writer:
         n_parts = 0
-        for part, pieces in by_part(_written(job.chunks(), results, writer), Plan(parts, FILE_PART_ROWS)):
-            if change := input_change(part, (piece.table.select([job.column]) for piece in pieces)):
+        for part, spans in by_part(_written(job.chunks(), results, writer), Plan(parts, FILE_PART_ROWS)):
+            if change := input_change(part, (span.table.select([job.column]) for span in spans)):
                 raise InputError(f"{job.input} {change}")
             n_parts += 1
         if n_parts < len(parts):
