@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import signal
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -97,6 +99,27 @@ def test_a_resource_that_breaks_is_the_callers_error() -> None:
 
     with pytest.raises(ZeroDivisionError), LoopThread(breaking()):
         pass
+
+
+def test_an_interrupt_while_the_resource_opens_ends_that() -> None:
+    log: list[str] = []
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[None]:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        await sleep_for_ever(log)
+        yield
+
+    with pytest.raises(KeyboardInterrupt), LoopThread(opening()):
+        pass
+    assert log == ["cancelled"]
+    assert "pixvec-loop" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_the_end_leaves_the_garbage_collector_as_it_was() -> None:
+    with LoopThread(resource([])):
+        pass
+    assert gc.isenabled()
 
 
 def test_it_runs_inside_a_running_loop() -> None:

@@ -25,6 +25,7 @@ from pixvec.testing.server import ImageServer
 from pixvec.values import Crops, Row, Vectors
 
 N_PICTURES = 12
+AHEAD = 96
 PICTURES = [image_bytes(seed=seed, size=(64, 48)) for seed in range(N_PICTURES)]
 BROKEN: dict[str, tuple[object, str]] = {
     "null": (None, "null_input"),
@@ -210,3 +211,17 @@ def test_progress_is_told_while_a_row_is_waited_for(model: ClipModel) -> None:
         settings = Settings(allow_address=(server.address,))
         list(embed_cells([url], model, settings, Report(), lambda report: told.append(report.n_rows)))
     assert len(told) > 2
+
+
+def test_fetching_runs_ahead_of_what_is_kept_by_a_bounded_number_of_rows(model: ClipModel) -> None:
+    n_taken = n_kept = 0
+    with ImageServer() as server:
+        urls = [server.add(f"/{row}", body=PICTURES[row % N_PICTURES]) for row in range(300)]
+        settings = Settings(batch_size=4, isolate="never", allow_address=(server.address,))
+        unkept = embed_unordered(urls, model, settings, Report(), n_unkept=lambda: n_taken - n_kept)
+        for n_taken, _ in enumerate(unkept, start=1):
+            if n_taken % AHEAD == 0:
+                time.sleep(0.2)
+                assert len(server.requests) == min(n_kept + AHEAD, len(urls))
+                n_kept = n_taken
+    assert n_taken == len(urls)

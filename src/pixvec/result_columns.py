@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +35,9 @@ IMAGE_TYPE: Final = pa.struct(
         "final_url": pa.string(),
     }
 )
+
+_facts = attrgetter(*IMAGE_TYPE.names)
+_NO_FACTS: Final = (None,) * len(IMAGE_TYPE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +133,7 @@ def result_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
         _vector_array(rows, schema.types[0].list_size),
         pa.array([row.error for row in rows], pa.string()),
         pa.array([row.detail for row in rows], pa.string()),
-        pa.array([_image_struct(row.image) for row in rows], IMAGE_TYPE),
+        _image_array([row.image for row in rows]),
     ]
     return pa.Table.from_arrays(columns[: len(schema)], schema=schema)
 
@@ -169,5 +173,10 @@ def _vector_array(rows: Sequence[Row], dim: int) -> pa.FixedSizeListArray:
     return vector_array(vectors, missing)
 
 
-def _image_struct(image: ImageFacts | None) -> dict[str, Any] | None:
-    return None if image is None else {name: getattr(image, name) for name in IMAGE_TYPE.names}
+def _image_array(images: Sequence[ImageFacts | None]) -> pa.StructArray:
+    facts = [_NO_FACTS if image is None else _facts(image) for image in images]
+    columns = zip(*facts, strict=True) if facts else [()] * len(IMAGE_TYPE)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, IMAGE_TYPE, strict=True)]
+    return pa.StructArray.from_arrays(
+        arrays, fields=list(IMAGE_TYPE), mask=pa.array([it is None for it in images], pa.bool_())
+    )

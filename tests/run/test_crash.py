@@ -23,6 +23,7 @@ Crashing: TypeAlias = Callable[..., int]
 KILLED = -signal.SIGKILL
 FEW_ROWS = 8
 HALF = FEW_ROWS // 2
+MANY_ROWS = 600
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,25 @@ def test_kills_at_random_moments(run: Run, crashing: Crashing) -> None:
     assert len(run.site.requests) - n_requests <= n_asked
     killed = left(run)
     assert crashing(run, "out.csv", restart=True, part_rows=20) == 0
+    assert killed == left(run)
+
+
+def test_kills_cost_little_though_each_part_has_a_slow_row(run: Run, server: ImageServer, crashing: Crashing) -> None:
+    """Of one host: what is asked for twice is what was under way, and no more than a hundred rows."""
+    run.options |= {"allow_address": (server.address,), "part_rows": 100}
+    for row in range(MANY_ROWS):
+        is_slow = row % 100 == 50
+        server.add(f"/{row}.png", body=image_bytes("PNG", size=(8, 8), seed=row), delay_s=1.0 if is_slow else 0.005)
+    run.write(["image_url", *map(server.url, (f"/{row}.png" for row in range(MANY_ROWS)))])
+    moments, n_kills, status = random.Random(0), 0, KILLED
+    while status == KILLED:
+        after_s = moments.uniform(0.2, 1.0) if n_kills < 5 else None
+        status = crashing(run, "out.csv", kill_after_s=after_s)
+        n_kills += status == KILLED
+    assert status == 0
+    assert len(server.requests) <= MANY_ROWS + 100 * n_kills
+    killed = left(run)
+    assert crashing(run, "out.csv", restart=True) == 0
     assert killed == left(run)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import re
 import shutil
 import signal
 import subprocess
@@ -50,6 +52,20 @@ def test_a_signal_ends_the_command_soon_and_says_how_to_go_on(
     work = run.folder.resolve() / ".out.csv.pixvec"
     kept = f"{PART_ROWS} rows are kept in {work}, 1 will be fetched again"
     assert stderr == f"pixvec: interrupted; {kept}: the same command goes on\n"
+
+
+def test_an_interrupt_at_any_moment_says_so_and_nothing_else(run: Run) -> None:
+    flags = ["--model", run.options["model"], "--allow-address", run.site.address, "-c", "image_url"]
+    moments = random.Random(0)
+    for number in range(6):
+        paths = [str(run.input), "-o", str(run.folder / f"out{number}.csv")]
+        command = [sys.executable, "-W", "error", "-m", "pixvec", "embed", *paths, *flags, "--quiet"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            time.sleep(moments.uniform(0.05, 3))
+            process.send_signal(moments.choice([signal.SIGINT, signal.SIGTERM]))
+            _, stderr = process.communicate(timeout=60)
+        assert process.returncode in {0, 130, -signal.SIGINT, -signal.SIGTERM}
+        assert re.fullmatch(r"(pixvec: interrupted.*\n)?", stderr)
 
 
 DROPPED = "--bounding-set=-dac_override,-dac_read_search"
