@@ -54,10 +54,10 @@ class FileOptions(TableOptions, ReadOptions, group="runs"):
         "how many rows may fail before the run counts as failed (exit status 3): 100, or 5%; all only with 100%",
         group="limits",
     )
-    part_rows: int | None = option(
-        None, "rows in a part, which is what a stopped run keeps; 512, or 4096 when a folder is written", minimum=1
+    part_rows: int | None = option(None, "rows in a part; 512, or 4096 when a folder is written", minimum=1)
+    restart: bool = option(
+        False, "throw away what is finished; replace an output that exists, once the new one is whole"
     )
-    restart: bool = option(False, "throw finished parts away; replace an output that exists, once the new one is whole")
     retry_failed: bool = option(False, "embed again, in the finished output, the rows that may succeed at a later time")
     retry_codes: str | None = option(None, "embed again the rows with these codes: http_403,timeout")
     keep_going: bool = option(False, "make a row of a bug, internal_error, and go on; the exit status is 1")

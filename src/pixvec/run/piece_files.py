@@ -46,7 +46,7 @@ def next_number(folder: Path) -> int:
 
 
 class PieceFile:
-    """A piece that rows are added to, each batch as soon as it is given; an end of this process loses none of them."""
+    """A piece that rows are added to, each batch as soon as it is given: an end of the process loses none of them."""
 
     def __init__(self, path: Path, schema: pa.Schema, facts: Mapping[str, Any]) -> None:
         columns = [pa.field("row", pa.int64()), pa.field("cell", pa.binary(CELL_HASH_BYTES)), *schema]
@@ -55,6 +55,7 @@ class PieceFile:
         self._file = path.open("xb", buffering=0)
         self.path = path
         self.n_rows = 0
+        self.is_unsynced = False
         self._add(self._schema)
 
     def add(self, rows: Sequence[int], cell_hashes: Sequence[bytes], results: pa.Table) -> None:
@@ -63,6 +64,7 @@ class PieceFile:
         columns = [*named, *(column.combine_chunks() for column in results.columns)]
         self._add(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         self.n_rows += len(rows)
+        self.is_unsynced = True
 
     def _add(self, what: pa.Schema | pa.RecordBatch) -> None:
         content = what.serialize().to_pybytes()
@@ -71,7 +73,7 @@ class PieceFile:
             while frame:
                 frame = frame[self._file.write(frame) :]
         except BaseException:  # what follows half a frame would not be found
-            self._file.close()
+            self.close()
             raise
 
     @property
@@ -82,9 +84,11 @@ class PieceFile:
     def sync(self) -> None:
         """Make what was added survive a power cut."""
         os.fsync(self._file.fileno())
+        self.is_unsynced = False
 
     def close(self) -> None:
         """End the file."""
+        self.is_unsynced = False
         self._file.close()
 
 

@@ -29,6 +29,7 @@ _PENDING_ROWS: Final = 24
 _PENDING_S: Final = 0.5
 """How long a row waits for others to be written with."""
 _SYNC_EVERY_S: Final = 2.0
+"""How long what is written may be lost to a power cut."""
 _PIECE_ROWS: Final = 1_024
 """Rows of a piece; it stays as long as one of them is needed."""
 _READ_PIECES: Final = 16
@@ -121,11 +122,15 @@ class Pieces:
                 self._remove(path)
 
     def telling(self, on_progress: OnProgress) -> OnProgress:
-        """Write what has waited for long enough, whenever progress is told."""
+        """Write and sync what has waited for long enough, whenever progress is told."""
 
         def tell(report: Report) -> None:
-            if self._pending and time.monotonic() - self._oldest > _PENDING_S:
+            now = time.monotonic()
+            if self._pending and now - self._oldest > _PENDING_S:
                 self.write()
+            if self._file and self._file.is_unsynced and now - self._synced > _SYNC_EVERY_S:
+                with self._job.publishing():
+                    self._sync(self._file)
             on_progress(report)
 
         return tell
@@ -147,8 +152,6 @@ class Pieces:
             file.add(rows, cells, results)
             self._rows_in[file.path] = np.append(self._rows_in[file.path], np.array(rows, np.int64))
             self._pending.clear()
-            if time.monotonic() - self._synced > _SYNC_EVERY_S:
-                self._sync(file)
             if file.n_rows >= _PIECE_ROWS:
                 self._end(file)
 
