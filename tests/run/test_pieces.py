@@ -90,14 +90,14 @@ def test_a_row_whose_cell_changed_is_named(run: Run) -> None:
     stopped(run, "out.csv")
     lines = csv_lines(run.site)
     run.write([*lines[:10], lines[10].replace("/9.png", "/45.png"), *lines[11:]])
-    with pytest.raises(pixvec.UsageError, match=r"in\.csv has changed since row 9 was embedded"):
+    with pytest.raises(pixvec.UsageError, match=r"in\.csv has changed since row 9 \(counted from 0\) was embedded"):
         run("out.csv")
 
 
 def test_a_row_that_is_no_longer_there_is_named(run: Run) -> None:
     stopped(run, "out.csv")
     run.write(csv_lines(run.site, SLOW_ROW))
-    with pytest.raises(pixvec.UsageError, match=rf"in\.csv is shorter than when row {N_ROWS - 1} was embedded"):
+    with pytest.raises(pixvec.UsageError, match=rf"in\.csv is shorter than when row {N_ROWS - 1} \(counted from 0\)"):
         run("out.csv")
 
 
@@ -124,7 +124,7 @@ def test_a_stopped_restart_goes_on(output: str, run: Run, server: ImageServer) -
     old = contents(run.folder)
     server.add_raw("/slow", [], end="silence")
     interrupt = stopped(run, output, restart=True)
-    assert interrupt.__notes__[-1].endswith(": the same command without --restart goes on")
+    assert interrupt.__notes__[-1].endswith(": the same command without `restart=True` goes on")
     assert contents(run.folder).items() >= old.items()
     heal(server)
     assert run(output).n_resumed == N_ROWS - 1

@@ -22,6 +22,8 @@ from urllib.parse import quote
 End: TypeAlias = Literal["close", "reset", "silence"]
 
 _HOST: Final = "127.0.0.1"
+_STEPS_TO_SERVE: Final = 5
+"""Steps of the loop from a connection that is accepted to its first request being waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,8 @@ class ImageServer:
 
     async def _stop(self) -> None:
         self._server.close()
+        for _ in range(_STEPS_TO_SERVE):
+            await asyncio.sleep(0)
         for connection in list(self._connections):
             connection.cancel()
         await asyncio.gather(*self._connections)
