@@ -64,7 +64,10 @@ def test_a_run_in_which_all_rows_failed_says_what_to_give_next(
 ) -> None:
     status, told = pixvec_(embed(output))
     assert status == 3
-    assert f"most rows failed with address_blocked. For a server of your own: --allow-address {server.address}." in told
+    assert (
+        f"most rows failed with address_blocked. Allow a server of your own with --allow-address {server.address}, "
+        in told
+    )
     assert "none of its 6 rows has a vector" in told
     again = "--restart" if output == "out.npy" else "--retry-failed"
     assert f"--allow-address {server.address} " in next_command(told)
@@ -202,7 +205,7 @@ def test_a_frame_whose_column_holds_no_urls_is_refused(checkpoint: str) -> None:
 
 
 def test_the_warning_of_a_column_says_what_helps(checkpoint: str, server: ImageServer) -> None:
-    advice = rf"address_blocked: For a server of your own: `allow_address=\['{server.address}'\]`"
+    advice = rf"address_blocked: Allow a server of your own with `allow_address=\['{server.address}'\]`"
     with pytest.warns(pixvec.PixvecWarning, match=advice):
         pixvec.embed_images([server.url("/a.png")] * 2, model=checkpoint, isolate="never")
 
