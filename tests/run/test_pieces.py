@@ -109,6 +109,17 @@ def test_rows_that_were_made_otherwise_are_refused(run: Run) -> None:
     assert contents(run.folder) == before
 
 
+def test_rows_that_a_wider_option_may_lift_are_made_again(run: Run, server: ImageServer) -> None:
+    with ImageServer() as other:
+        lines = run.input.read_text().splitlines()
+        run.write([*lines[:8], f"07,{other.add('/a.png', body=image_bytes())},", *lines[9:]])
+        stopped(run, "out.csv")
+        heal(server)
+        wider = (*run.options["allow_address"], other.address)
+        report = run("out.csv", allow_address=wider)
+    assert (report.n_resumed, report.n_new, set(report.failures)) == (N_ROWS - 2, 2, {"http_404"})
+
+
 @OUTPUTS
 def test_a_restart_throws_them_away(output: str, run: Run, server: ImageServer) -> None:
     stopped(run, output, normalize=False)
@@ -148,7 +159,7 @@ def test_parts_may_have_another_size_at_the_next_start(output: str, run: Run, se
 def test_a_stopped_retry_keeps_what_is_decided(
     output: str, tmp_path: Path, server: ImageServer, checkpoint: str
 ) -> None:
-    run = Run(tmp_path, server, {**run_options(server, checkpoint), "backoff_s": 0.0})
+    run = Run(tmp_path, server, {**run_options(server, checkpoint), "backoff_s": 0.0, "max_failed": "100%"})
     paths = [f"/{row}.png" for row in range(12)]
     run.write(["image_url", *(server.add(path, status=500) for path in paths)])
     run(output)
