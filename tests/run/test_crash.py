@@ -95,7 +95,7 @@ def test_an_end_at_each_change_while_an_output_is_replaced(
 
 
 def test_an_end_at_each_change_of_a_retry(run: Run, server: ImageServer, crashing: Crashing) -> None:
-    run.options["allow_address"] = (server.address,)
+    run.options |= {"allow_address": (server.address,), "max_failed": "100%"}
     paths = [f"/{row}.png" for row in range(4)]
     run.write(["image_url", *(server.add(path, status=500) for path in paths)])
     assert crashing(run, "out.csv") == 0
