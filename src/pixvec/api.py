@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, Self, TypeAlias, cast, overload
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pixvec.columns import image_cell, open_column
 from pixvec.cores import n_cores
 from pixvec.errors import PixvecWarning, RowError, UsageError
+from pixvec.forks import once
 from pixvec.isolation import KeptWorkers
 from pixvec.model import ClipModel, ModelOptions
 from pixvec.options import Options, limit, takes_options
@@ -80,11 +81,11 @@ class Embedder(Settings):
         super().__post_init__()
         self._model  # noqa: B018 (loads it: whoever names a wrong model wants to know now)
 
-    @cached_property
+    @once
     def _model(self) -> ClipModel:
         return ClipModel.load(self)
 
-    @cached_property
+    @once
     def _workers(self) -> KeptWorkers:
         return KeptWorkers(n_cores())
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Final, Literal, TypeAlias
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from pixvec.cores import n_cores, n_usable
 from pixvec.errors import ModelError, UsageError
+from pixvec.forks import computing, is_forked, keep_in_children
 
 _TELEMETRY = "openvino_telemetry"
 _telemetry = sys.modules.get(_TELEMETRY)
@@ -87,7 +89,9 @@ def _naming_failures() -> Iterator[None]:
 
 @cache
 def _core() -> ov.Core:
-    return ov.Core()
+    core = ov.Core()
+    keep_in_children(core)
+    return core
 
 
 def resolve_precision(wanted: Literal["auto", "bf16", "fp32"]) -> Precision:
@@ -100,7 +104,7 @@ def resolve_precision(wanted: Literal["auto", "bf16", "fp32"]) -> Precision:
     """
     if wanted == "fp32":
         return "fp32"
-    with _naming_failures():
+    with computing(), _naming_failures():
         has_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if wanted == "bf16" and not has_bf16:
         raise UsageError("`precision='bf16'`: this processor does not compute in it; take auto or fp32")
@@ -131,26 +135,39 @@ def compile_outputs(graph: Graph, precision: Precision) -> Callable[..., Outputs
     """Compile `graph` for this processor: a function of its inputs that returns all its outputs.
 
     The result may be called from several threads at once: each has an inference request of its own. Where it is given
-    an event as ``stop``, it raises `StoppedError` soon after the event is set.
+    an event as ``stop``, it raises `StoppedError` soon after the event is set. In a forked child it cannot be called.
     """
-    # The latency hint with one stream gives each batch all cores; without the precision hint the engine chooses.
-    hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
-    if n_cores() < n_usable():  # the engine knows affinity, and not the quota of a container
-        hints["INFERENCE_NUM_THREADS"] = n_cores()
-    with _naming_failures():
-        compiled = _core().compile_model(graph, "CPU", hints)
-    local = threading.local()
+    return _Compiled(graph, precision)
 
-    def run(*inputs: NDArray[Any], stop: threading.Event | None = None) -> Outputs:
-        with _naming_failures():
-            if not hasattr(local, "request"):
-                local.request = compiled.create_infer_request()
+
+class _Compiled:
+    """A compiled graph, and its inference requests that nobody uses at the moment."""
+
+    def __init__(self, graph: Graph, precision: Precision) -> None:
+        # The latency hint with one stream gives each batch all cores; without the precision hint the engine chooses.
+        # A stream has a thread, and the engine hands the threads of streams that ended on, in a forked child too, where
+        # they do not exist. So there are no streams there, and a batch is computed by the thread that brings it.
+        hints = {
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 0 if is_forked() else 1,
+        }
+        if n_cores() < n_usable():  # the engine knows affinity, and not the quota of a container
+            hints["INFERENCE_NUM_THREADS"] = n_cores()
+        with computing(), _naming_failures():
+            self._model = _core().compile_model(graph, "CPU", hints)
+        self._requests: list[ov.InferRequest] = []
+        self._run = _run_apart if is_forked() else _run
+        keep_in_children(self)
+
+    def __call__(self, *inputs: NDArray[Any], stop: threading.Event | None = None) -> Outputs:
+        with computing(), _naming_failures():
             heed(stop)
-            local.request.start_async(list(inputs), share_inputs=True)
-            _wait(local.request, stop)
-        return tuple(np.array(tensor.data) for tensor in local.request.output_tensors)
-
-    return run
+            request = self._requests.pop() if self._requests else self._model.create_infer_request()
+            self._run(request, inputs, stop)
+        outputs = tuple(np.array(tensor.data) for tensor in request.output_tensors)
+        self._requests.append(request)
+        return outputs
 
 
 def heed(stop: threading.Event | None) -> None:
@@ -159,7 +176,8 @@ def heed(stop: threading.Event | None) -> None:
         raise StoppedError
 
 
-def _wait(request: ov.InferRequest, stop: threading.Event | None) -> None:
+def _run(request: ov.InferRequest, inputs: Sequence[NDArray[Any]], stop: threading.Event | None) -> None:
+    request.start_async(list(inputs), share_inputs=True)
     try:
         while not request.wait_for(_STOP_POLL_MS):
             heed(stop)
@@ -168,3 +186,16 @@ def _wait(request: ov.InferRequest, stop: threading.Event | None) -> None:
         with suppress(RuntimeError):  # says that it was cancelled
             request.wait()
         raise
+
+
+def _run_apart(request: ov.InferRequest, inputs: Sequence[NDArray[Any]], stop: threading.Event | None) -> None:
+    """Compute in a thread of ours, since the engine computes in the one that calls it."""
+    with ThreadPoolExecutor(1, "pixvec-engine") as thread:
+        done = thread.submit(request.infer, list(inputs), share_inputs=True)
+        try:
+            while not wait([done], _STOP_POLL_MS / 1000).done:
+                heed(stop)
+        except BaseException:
+            request.cancel()
+            raise
+    done.result()

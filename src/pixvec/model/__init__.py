@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pixvec.checkpoint import Checkpoint, load
 from pixvec.engine import Graph, Precision, Program, compile_graph, resolve_precision
 from pixvec.errors import ModelError
+from pixvec.forks import forget_in_children, once
 from pixvec.model.tokenizer import ClipTokenizer, Tokens
 from pixvec.model.towers import image_tower, text_tower
 from pixvec.options import Options, option
@@ -103,7 +104,7 @@ class ClipModel:
         _, tower = self._text
         return self._finish(tower(tokens.ids, tokens.ends))
 
-    @cached_property
+    @once
     def _text(self) -> tuple[ClipTokenizer, _Tower]:
         config = self.checkpoint.text
         if config is None:
@@ -125,6 +126,11 @@ class _Tower:
         self._dim = dim
         self._precision = precision
         self._batch_size = batch_size
+        self.forget_parent()
+        forget_in_children(self)
+
+    def forget_parent(self) -> None:
+        """Have nothing compiled yet."""
         self._compiled: Program | None = None
         self._compiling = threading.Lock()
 
