@@ -339,17 +339,31 @@ def test_cmyk_waits_for_the_crop() -> None:
     assert decode(image_bytes(mode="CMYK")).image.mode == "CMYK"
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
-def test_the_reference_policy_is_pillows_plain_conversion(mode: str) -> None:
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "I;16"])
+def test_the_reference_policy_is_pillows_plain_conversion_where_there_is_no_alpha(mode: str) -> None:
     image = draw(mode=mode)
     decoded = decode(encode(image, "PNG", orientation=6), decode="reference", min_side=10)
     assert np.array_equal(rgb(image), np.asarray(decoded.image))
 
 
-def test_the_reference_policy_does_not_composite() -> None:
-    image = draw(mode="P")
-    body = encode(image, "PNG", transparency=bytes(256))
-    assert np.array_equal(rgb(image), np.asarray(decode(body, decode="reference").image))
+@pytest.mark.parametrize(
+    ("mode", "save"),
+    [
+        ("RGBA", {}),
+        ("LA", {}),
+        ("P", {"transparency": bytes(range(256))}),
+        ("P", {"transparency": 30}),
+        ("L", {"transparency": 30}),
+        ("RGB", {"transparency": (255, 255, 255)}),
+        ("1", {"transparency": 0}),
+    ],
+    ids=["RGBA", "LA", "palette of alphas", "palette", "L", "RGB", "1"],
+)
+def test_the_reference_policy_puts_what_is_clear_on_white(mode: str, save: dict[str, Any]) -> None:
+    body = encode(draw(mode=mode), "PNG", **save)
+    image = Image.open(io.BytesIO(body)).convert("RGBA")
+    expected = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    assert np.array_equal(rgb(expected), np.asarray(decode(body, decode="reference").image))
 
 
 @pytest.mark.parametrize("format", ["GIF", "PNG"])

@@ -40,11 +40,7 @@ CASES: Final[list[dict[str, Any]]] = [
 
 
 def reference_crop(image: Image.Image, case: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Run transformers' processor on the picture in RGB, rescaling and standardizing off: (H, W, 3) uint8.
-
-    The conversion is the caller's, as most write it: what the processor itself does with transparency has changed
-    between its versions.
-    """
+    """Run transformers' processor on the picture, rescaling and standardizing off: (H, W, 3) uint8."""
     resize, center_crop = case["resize"], case["center_crop"]
     processor = CLIPImageProcessorPil(
         do_resize=resize is not None,
@@ -57,7 +53,7 @@ def reference_crop(image: Image.Image, case: dict[str, Any]) -> np.ndarray[Any, 
         do_rescale=False,
         do_normalize=False,
     )
-    pixels = np.asarray(processor(image.convert("RGB"))["pixel_values"][0])  # (3, H, W)
+    pixels = np.asarray(processor(image)["pixel_values"][0])  # (3, H, W)
     return pixels.transpose(1, 2, 0).astype(np.uint8)  # (H, W, 3)
 
 

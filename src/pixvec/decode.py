@@ -65,7 +65,7 @@ class DecodeOptions(Options, group="model"):
     """
 
     decode: Policy = option(
-        "auto", "auto: scaled JPEG decoding; full: every pixel; reference: exactly as transformers does"
+        "auto", "auto: scaled JPEG decoding; full: every pixel; reference: exactly as transformers 5.24 does"
     )
     formats: str = option("", "formats to decode beside the usual ones: +tiff, +heic or +tiff,+heic")
     isolate: Literal["always", "auto", "never"] = option(

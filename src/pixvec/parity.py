@@ -84,7 +84,7 @@ def _transformers_vectors(folder: Path, bodies: list[bytes]) -> Vectors:
         tower = transformers.CLIPVisionModelWithProjection
         model = tower.from_pretrained(folder, config=vision, dtype=torch.float32).eval()
         processor = transformers.CLIPImageProcessorPil.from_pretrained(folder)
-    images = [Image.open(io.BytesIO(body)).convert("RGB") for body in bodies]
+    images = [Image.open(io.BytesIO(body)) for body in bodies]
     with torch.inference_mode():
         pixel_values = processor(images, return_tensors="pt")["pixel_values"]
         return l2_normalize(model(pixel_values=pixel_values).image_embeds.numpy())

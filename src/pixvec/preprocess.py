@@ -4,7 +4,7 @@ In: a picture and the checkpoint's processor settings. Out: its crop, (S, S, 3) 
 picture was decoded. Rescaling and standardizing are the model's: they are folded into its first layer. All but `crop`
 does without NumPy, whose import would take most of the time in which a decode worker starts.
 
-A crop equals, bit for bit, what ``CLIPImageProcessorPil`` of transformers 5.23.0 makes (``image_transforms.py``:
+A crop equals, bit for bit, what ``CLIPImageProcessorPil`` of transformers 5.24.0 makes (``image_transforms.py``:
 ``resize``, ``get_resize_output_image_size``, ``center_crop``), with one exception: of a picture more than
 `_MAX_WASTE` times as long as wide, only the part around the crop is resized, and a pixel may differ by 2: resized
 whole, a picture of 1 x 65,535 pixels would fill 10 GB.

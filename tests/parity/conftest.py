@@ -52,8 +52,8 @@ class Oracle:
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
 
     def embed(self, bodies: Sequence[bytes]) -> Vectors:
-        """Embed files as most programs do, every picture as ``image.convert("RGB")``: (N, D), of unit length."""
-        images = [Image.open(io.BytesIO(body)).convert("RGB") for body in bodies]
+        """Embed files, converted by the processor itself: (N, D), of unit length."""
+        images = [Image.open(io.BytesIO(body)) for body in bodies]
         pixel_values = self._processor(images, return_tensors="pt")["pixel_values"]
         with self._inference_mode():
             return unit(self._model.get_image_features(pixel_values=pixel_values).pooler_output)

@@ -76,7 +76,7 @@ PLAIN: Final[dict[str, Kind]] = {
     "gif grey": (in_mode("L"), "GIF", {}),
     "avif": (RGB, "AVIF", {}),
 }
-"""What a person and ``image.convert("RGB")`` see alike."""
+"""What a person and transformers see alike."""
 SEEN_OTHERWISE: Final[dict[str, Kind]] = {
     "jpeg cmyk": (in_mode("CMYK"), "JPEG", {}),
     "png rgba": (fading("RGBA"), "PNG", {}),
@@ -84,6 +84,8 @@ SEEN_OTHERWISE: Final[dict[str, Kind]] = {
     "png with a clear shade": (with_clear(200, "L"), "PNG", {"transparency": 200}),
     "png with a clear colour": (with_clear((0, 0, 0), "RGB"), "PNG", {"transparency": (0, 0, 0)}),
     "png palette with a clear colour": (with_clear(30, "P"), "PNG", {"transparency": 30}),
+    "png palette with a few alphas": (in_mode("P"), "PNG", {"transparency": bytes(5)}),
+    "png black and white with a clear colour": (in_mode("1"), "PNG", {"transparency": 0}),
     "png palette with alpha": (in_mode("P"), "PNG", {"transparency": bytes(range(256))}),
     "png of 16 bits": (in_16_bits, "PNG", {}),
     "webp rgba": (fading("RGBA"), "WEBP", {}),
@@ -120,7 +122,6 @@ def test_plain_files_give_the_vectors_of_transformers(
     assert_parity(two_layers_oracle.embed(bodies), embedder.embed(bodies).vectors)
 
 
-@pytest.mark.filterwarnings("ignore:Palette images with Transparency:UserWarning")
 @pytest.mark.parametrize("kind", SEEN_OTHERWISE.values(), ids=SEEN_OTHERWISE)
 def test_all_files_give_the_vectors_of_transformers_under_reference(
     kind: Kind, reference_embedder: Embedder, two_layers_oracle: Oracle
