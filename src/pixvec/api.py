@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sized
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Protocol, Self, TypeAli
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.columns import image_cell, open_column
+from pixvec.columns import Column, image_cell, open_column, value_cell
 from pixvec.cores import n_cores
 from pixvec.errors import PixvecWarning, RowError, UsageError
 from pixvec.forks import once
@@ -147,7 +147,7 @@ class Embedder(Settings):
     def _embed(self, road: _Road, column: object, what: str, progress: bool | OnProgress | None) -> Embeddings:
         cells = open_column(list(column) if isinstance(column, Iterator) else column, what=what)
         report = Report()
-        rows = list(_rows(road, cells, self._model, self, report, progress=progress))
+        rows = list(_rows(road, _cells(cells, what), self._model, self, report, progress=progress))
         return Embeddings(
             vectors=_vectors(rows, self.dim),
             errors=[row.error for row in rows],
@@ -312,13 +312,14 @@ def embed_texts(texts: object, options: TextOptions) -> Any:
     return _embed_column(embed_text_cells, texts, "texts", options)
 
 
-def _embed_column(road: _Road, cells: object, what: str, options: ColumnOptions | TextOptions) -> Any:
-    if isinstance(cells, Iterator):
-        return _embed_lazily(road, cells, options)
-    column = open_column(cells, what=what)
+def _embed_column(road: _Road, given: object, what: str, options: ColumnOptions | TextOptions) -> Any:
+    if isinstance(given, Iterator):
+        return _embed_lazily(road, map(image_cell if what == "images" else value_cell, given), options)
+    column = open_column(given, what=what)
     model = ClipModel.load(options)
     report = Report()
-    rows = list(_raising(_rows(road, column, model, options, report, progress=options.progress), options))
+    cells = _cells(column, what)
+    rows = list(_raising(_rows(road, cells, model, options, report, progress=options.progress), options))
     _warn_of_failures(report, stacklevel=5)
     return column.wrap(_vectors(rows, model.dim), np.array([row.vector is None for row in rows], dtype=bool))
 
@@ -328,7 +329,7 @@ def _embed_lazily(
 ) -> Iterator[Vector | None]:
     """Embed cells as they come; nothing begins before the first vector is asked for."""
     report = Report()
-    rows = _rows(road, map(image_cell, cells), ClipModel.load(options), options, report, progress=options.progress)
+    rows = _rows(road, cells, ClipModel.load(options), options, report, progress=options.progress)
     with closing(_raising(rows, options)) as decided:
         for row in decided:
             yield row.vector
@@ -366,7 +367,7 @@ def embed_table(table: object, options: FrameOptions) -> Any:
     column = options.find_column(frame)
     road, facts = (embed_cells, provenance) if options.texts is None else (embed_text_cells, text_provenance)
     dropped = replaced_columns(frame.schema.names, options)
-    cells = open_column(frame.column(column))
+    cells = _cells(open_column(frame.column(column)), "images" if options.texts is None else "texts")
     if options.column is not None:  # else it was found by its cells
         check_holds_urls(cells, column, options)
     model = ClipModel.load(options)
@@ -430,6 +431,11 @@ def _rows(
     ):
         yield from rows
     report.end()
+
+
+def _cells(column: Column, what: str) -> Collection[object]:
+    """Read a column's cells as images; texts stay as they are."""
+    return column if what == "images" else column.values
 
 
 def _raising(rows: Generator[Row, None, None], options: CallOptions) -> Generator[Row, None, None]:

@@ -130,6 +130,9 @@ class Options:
     def __post_init__(self) -> None:
         for known in _fields_of(type(self)):
             value = getattr(self, known.name)
+            if known.repeats and isinstance(value, str):  # one of them, and not its letters
+                value = (value,)
+                object.__setattr__(self, known.name, value)
             if value is not None or known.default is not None:
                 _check(known, value)
 
@@ -164,8 +167,7 @@ def _check(known: Option, value: Any) -> None:
     if not any(_is_a(value, kind) for kind in kinds):
         expected = " or ".join(kind.__name__ for kind in kinds)
         shown = "…" if known.secret else repr(value)
-        hint = f": write [{shown}]" if known.repeats and isinstance(value, str) else ""
-        raise UsageError(f"`{known.name}={shown}`: expected {expected}, got {type(value).__name__}{hint}")
+        raise UsageError(f"`{known.name}={shown}`: expected {expected}, got {type(value).__name__}")
     if known.maximum is not None and not value <= known.maximum:  # nor is NaN
         raise UsageError(f"`{known.name}={value!r}`: expected at most {known.maximum}")
     if known.minimum is not None and not value >= known.minimum:

@@ -206,7 +206,7 @@ def provenance_beside(path: Path | None) -> dict[str, dict[str, Any]]:
 
 def _as_arrow(frame: Frame) -> pa.Table:
     names = [name for name in frame.schema.names if frame.schema.names.count(name) == 1]
-    columns = {name: _arrow_column(open_column(frame.column(name)).cells) for name in names}
+    columns = {name: _arrow_column(open_column(frame.column(name)).values) for name in names}
     return pa.table({name: column for name, column in columns.items() if column is not None})
 
 

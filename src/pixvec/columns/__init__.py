@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pixvec.columns.cells import image_cell
+from pixvec.columns.cells import image_cell, is_picture_array, value_cell
 from pixvec.columns.column import Column, Mask, vector_list
 from pixvec.columns.families import is_a, open_arrow, open_dataset_column, open_pandas, open_polars
 from pixvec.errors import UsageError
 from pixvec.values import Vectors
 
-__all__ = ["Column", "Mask", "image_cell", "open_column"]
+__all__ = ["Column", "Mask", "image_cell", "open_column", "value_cell"]
 
 
 def open_column(images: object, *, what: str = "images") -> Column:
@@ -30,7 +30,8 @@ def open_column(images: object, *, what: str = "images") -> Column:
     Raises
     ------
     UsageError
-        If `images` is anything else, or an array that is not one-dimensional and of objects or text.
+        If `images` is anything else, or an array that is neither one-dimensional and of objects or text, nor a stack of
+        pictures, (N, H, W, C) uint8.
     """
     if isinstance(images, list | tuple):
         return Column(images, vector_list)
@@ -48,6 +49,10 @@ def open_column(images: object, *, what: str = "images") -> Column:
 
 
 def _open_array(images: NDArray[Any], what: str) -> Column:
+    if is_picture_array(images):
+        if images.ndim < 4:
+            raise UsageError(f"{what} must be a column, not one array of {images.shape}: put it in a list")
+        return Column(list(images), _vectors)
     if images.ndim != 1 or (images.size and images.dtype.kind not in "OUT"):  # without cells, NumPy knows no type
         raise UsageError(
             f"an array of {what} must be 1-D and hold text or objects; this one is {images.ndim}-D and {images.dtype}"

@@ -3,31 +3,65 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pixvec.errors import ImageError
+from pixvec.columns.pixels import array_png, image_png
+from pixvec.errors import FetchError, RowError
 
-_ORIENTATION: Final = 0x0112
-_PNG_MODES: Final = frozenset(["1", "L", "LA", "I;16", "P", "RGB", "RGBA"])
 _STRUCT_KEYS: Final = frozenset(["bytes", "path"])
+_URL_START: Final = re.compile(rb"\s*(data:|([a-z][a-z0-9+-]+:)?//)", re.IGNORECASE)
+"""What no picture begins with, and a URL does."""
 
 
-def image_cell(cell: object) -> object:
-    """Give one null for all, the bytes or path of the struct that `datasets` writes, and the pixels of a Pillow image.
+def image_cell(cell: object, *, explode: str = "") -> object:
+    """Give one null for all, and as bytes, text or a path whatever holds a picture or names one.
 
-    A Pillow image that cannot be read becomes the error of its row, as data: it ends no iteration.
+    Parameters
+    ----------
+    cell
+        A cell as its column has it.
+    explode
+        How several URLs in one cell become rows, for the error of such a cell.
+
+    Returns
+    -------
+    object
+        The cell; where it cannot be read, the `RowError` of its row, as data: it ends no iteration.
     """
-    if isinstance(cell, str | bytes):
-        return cell
-    if isinstance(cell, dict) and cell and cell.keys() <= _STRUCT_KEYS:
-        return cell.get("path") if cell.get("bytes") is None else cell["bytes"]
-    if _is_null(cell):
-        return None
+    if isinstance(cell, str) or _is_null(cell):
+        return None if _is_null(cell) else cell
+    try:
+        return _read(cell, explode)
+    except RowError as error:
+        return error
+
+
+def value_cell(cell: object) -> object:
+    """Give one null for all, and whatever else a cell holds as it is."""
+    return None if _is_null(cell) else cell
+
+
+def _read(cell: object, explode: str) -> object:
+    match cell:
+        case bytes() | bytearray() | memoryview():
+            return _body_or_url(bytes(cell))
+        case dict() if cell and cell.keys() <= _STRUCT_KEYS:
+            return cell.get("path") if cell.get("bytes") is None else _read(cell["bytes"], explode)
+        case list() | tuple() | set():
+            raise _several(len(cell), explode)
+        case np.ndarray() if cell.dtype.kind in "OUS":
+            raise _several(cell.size, explode)
+        case np.ndarray():
+            return array_png(cell)
     pillow = sys.modules.get("PIL.Image")  # whoever has an image has imported Pillow
-    return _as_png(cell) if pillow is not None and isinstance(cell, pillow.Image) else cell
+    if pillow is not None and isinstance(cell, pillow.Image):
+        return image_png(cell)
+    return _read_file(cell) if callable(getattr(cell, "read", None)) else cell
 
 
 def _is_null(cell: object) -> bool:
@@ -36,15 +70,35 @@ def _is_null(cell: object) -> bool:
     return cell is None or is_nan or type(cell).__name__ in {"NAType", "NaTType"}
 
 
-def _as_png(image: Any) -> bytes | ImageError:
-    """Write an image's pixels without loss, and not compressed: they are read again at once."""
-    body = io.BytesIO()
+def _body_or_url(body: bytes) -> bytes | str:
+    """Read the text of a URL that a binary column holds."""
+    if not _URL_START.match(body):
+        return body
     try:
-        exif = image.getexif()
-        turned = {"exif": exif.tobytes()} if _ORIENTATION in exif else {}
-        image = image.convert("LA") if image.mode == "La" else image  # Pillow takes it nowhere else
-        plain = image if image.mode in _PNG_MODES else image.convert("RGB")
-        plain.save(body, "PNG", compress_level=0, icc_profile=None, **turned)
-    except Exception as error:  # noqa: BLE001 (a decoder's errors have no tree)
-        return ImageError("corrupt_image", f"Pillow could not read the image ({type(error).__name__})")
-    return body.getvalue()
+        return body.decode()
+    except UnicodeDecodeError:
+        return body
+
+
+def _several(n: int, explode: str) -> FetchError:
+    return FetchError("invalid_url", f"a list of {n:,}, not one URL: {explode}")
+
+
+def _read_file(file: Any) -> bytes | str:
+    """Read an open file from its start, wherever its owner stopped."""
+    if isinstance(file, io.BytesIO) and not file.closed:
+        return _body_or_url(file.getvalue())
+    try:
+        if file.seekable():
+            file.seek(0)
+        body = file.read()
+    except Exception as error:
+        raise RowError("file_error", f"the open file cannot be read ({type(error).__name__})") from error
+    if not isinstance(body, bytes):
+        raise RowError("file_error", "the open file gives text: open it with mode 'rb'")
+    return _body_or_url(body)
+
+
+def is_picture_array(array: NDArray[Any]) -> bool:
+    """Tell whether an array holds the pixels of one picture, or of several that are stacked."""
+    return array.dtype == np.uint8 and array.ndim in {2, 3, 4}

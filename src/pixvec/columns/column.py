@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.columns.cells import image_cell
+from pixvec.columns.cells import image_cell, value_cell
 from pixvec.values import Vectors
 
 Mask: TypeAlias = NDArray[np.bool_]
@@ -17,7 +17,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class Column(Collection[object]):
     """A column of images, and the way back to the family that it came from. Iterating over it gives its cells.
 
     Parameters
@@ -27,21 +27,32 @@ class Column:
     wrap
         Turns vectors, (N, D) float32 with NaN in failed rows, and the mask of failed rows, (N,), into the family:
         lists and Series of float32 arrays with None where failed, typed arrays with null, or the array as it is.
+    explode
+        The line that makes rows of several URLs in one cell.
     """
 
     images: Collection[object]
     wrap: Callable[[Vectors, Mask], object]
+    explode: str = "make one row of each, as by `[url for urls in column for url in urls]`"
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __iter__(self) -> Iterator[object]:
-        return map(image_cell, self.images)
+        return (image_cell(cell, explode=self.explode) for cell in self.images)
+
+    def __contains__(self, cell: object) -> bool:
+        return any(cell == other for other in self)
 
     @property
     def cells(self) -> list[object]:
         """All cells: texts, paths, bytes, and None for every kind of null."""
         return list(self)
+
+    @property
+    def values(self) -> list[object]:
+        """All cells as the column has them, but for None in the place of every kind of null."""
+        return list(map(value_cell, self.images))
 
 
 def vector_list(vectors: Vectors, failed: Mask) -> list[object]:

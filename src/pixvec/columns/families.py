@@ -47,7 +47,8 @@ def open_arrow(images: pa.Array | pa.ChunkedArray) -> Column:
         array = vector_array(vectors, failed)
         return pa.chunked_array([array]) if isinstance(images, pa.ChunkedArray) else array
 
-    return Column(_Sliced(images, lambda part: part.to_pylist()), wrap)
+    explode = "make one row of each, as by `SELECT * REPLACE (unnest(NAME) AS NAME) FROM table` in DuckDB"
+    return Column(_Sliced(images, lambda part: part.to_pylist()), wrap, explode)
 
 
 def open_pandas(images: Any) -> Column:
@@ -56,7 +57,7 @@ def open_pandas(images: Any) -> Column:
     def wrap(vectors: Vectors, failed: Mask) -> object:
         return type(images)(vector_list(vectors, failed), index=images.index, name=images.name, dtype=object)
 
-    return Column(images.tolist(), wrap)
+    return Column(images.tolist(), wrap, _explode(images.name))
 
 
 def open_polars(images: Any) -> Column:
@@ -65,7 +66,11 @@ def open_polars(images: Any) -> Column:
     def wrap(vectors: Vectors, failed: Mask) -> object:
         return type(images)(images.name, vector_array(vectors, failed))
 
-    return Column(_Sliced(images, lambda part: part.to_list()), wrap)
+    return Column(_Sliced(images, lambda part: part.to_list()), wrap, _explode(images.name))
+
+
+def _explode(name: object) -> str:
+    return f"make one row of each, as by `df.explode({name!r})`"
 
 
 def open_dataset_column(images: Any) -> Column:

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import pyarrow as pa
 
-from pixvec.columns import open_column
+from pixvec.columns import image_cell, open_column
 from pixvec.errors import RunError, UsageError
 from pixvec.table import Frame, ReadOptions, TableReader, expected_rows, open_frame, open_table
 
@@ -91,7 +91,7 @@ class _ObjectColumn:
             return None
 
     def cells(self) -> Iterator[object]:
-        return iter(self.objects)
+        return map(image_cell, self.objects)
 
     def table(self) -> TableReader:
         try:
@@ -210,7 +210,7 @@ class _ObjectDataset(FrameDataset):
     """A frame that gives its columns as Python objects only, as pandas' does."""
 
     def _own_column(self, name: str) -> InputColumn:
-        return _ObjectColumn(name, open_column(self.source.column(name)).cells)
+        return _ObjectColumn(name, open_column(self.source.column(name)).values)
 
 
 def open_file(path: str | os.PathLike[str], options: ReadOptions | None = None) -> Dataset:

@@ -203,7 +203,7 @@ class _Parts:
     def _cells_of(self, making: _Making, spans: Iterable[Span], numbers: Iterator[int]) -> Iterator[object]:
         for span in spans:
             making.add(span)
-            cells = open_column(span.table.column(self._job.column).to_pylist()).cells
+            cells = open_column(span.table.column(self._job.column)).cells
             for index, cell in enumerate(cells):
                 if self._pieces.holds(span.row + index, cell):
                     span.rows[index] = None

@@ -211,7 +211,7 @@ class _Cells:
             table, columns = open_table(self._place / part.name), [self._job.column, _error_name(self._job.options)]
             for chunk in table.chunks(CHUNK_ROWS, columns=columns):
                 (indexes,) = np.nonzero(_mask(chunk.table, self._job.options, lifted))
-                cells = open_column(chunk.table.column(self._job.column).take(indexes).to_pylist()).cells
+                cells = open_column(chunk.table.column(self._job.column).take(indexes)).cells
                 for row, cell in zip((first + indexes).tolist(), cells, strict=True):
                     is_kept = self._pieces.holds(row, cell)
                     self._waiting.append((row, is_kept))
