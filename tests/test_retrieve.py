@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import datasets
 import numpy as np
@@ -22,6 +24,16 @@ from pixvec.testing.images import encode
 from pixvec.testing.world import describe, draw_scene, imagine
 
 N = 24
+
+
+def pickle_and_back(frame: pd.DataFrame) -> pd.DataFrame:
+    return cast("pd.DataFrame", pickle.loads(pickle.dumps(frame)))
+
+
+def parquet_and_back(frame: pd.DataFrame) -> pd.DataFrame:
+    file = io.BytesIO()
+    frame.drop(columns="picture").to_parquet(file)
+    return pd.read_parquet(file)
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +114,46 @@ def test_other_frames_come_back_as_they_were_with_their_similarities(forgetful: 
     assert isinstance(found, type(frame))
     assert list(found["title"]) == expected["title"].to_pylist()
     assert list(found["similarity"]) == expected["similarity"].to_pylist()
+
+
+@pytest.fixture(scope="module")
+def frame(pictures: list[bytes]) -> pd.DataFrame:
+    cells = pd.DataFrame({"picture": pictures, "number": range(N)})
+    table: pd.DataFrame = pixvec.embed_table(cells, column="picture", model="demo", isolate="never")
+    return table
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame,
+        lambda frame: frame[frame.index > 3],
+        lambda frame: frame.iloc[2:].reset_index(drop=True),
+        lambda frame: pd.concat([frame, frame]),
+        lambda frame: pixvec.search(frame, "a boat", k=9),
+        pickle_and_back,
+        parquet_and_back,
+    ],
+    ids=["as it came", "filtered", "sliced", "doubled", "found", "pickled", "through Parquet"],
+)
+def test_a_data_frame_says_what_its_vectors_were_made_with(change: Any, frame: pd.DataFrame) -> None:
+    assert len(pixvec.search(change(frame), "a house", k=2)) == 2
+
+
+def test_what_a_data_frame_says_is_believed_only_where_it_is_ours(frame: pd.DataFrame) -> None:
+    other = frame.drop(columns="picture")
+    for said in ("no JSON", "[]", 7, None):
+        other.attrs["pixvec"] = said
+        with pytest.raises(UsageError, match="model"):
+            pixvec.search(other, "a house")
+
+
+def test_a_data_frames_own_attributes_stay(pictures: list[bytes]) -> None:
+    cells = pd.DataFrame({"picture": pictures[:1]})
+    cells.attrs["source"] = "a camera"
+    table = pixvec.embed_table(cells, column="picture", model="demo", isolate="never")
+    assert (table.attrs["source"], list(cells.attrs)) == ("a camera", ["source"])
+    assert pd.concat([table, table]).attrs == table.attrs
 
 
 def test_vectors_of_another_model_are_refused_and_the_right_one_named(table: pa.Table, checkpoint: str) -> None:

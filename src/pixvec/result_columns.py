@@ -80,14 +80,18 @@ def result_schema(dim: int, options: ResultOptions, *, provenance: Mapping[str, 
     Of texts there is no picture to tell of.
     """
     vector, error, detail, image = result_names(options.output_column)
-    metadata = {PROVENANCE_KEY: json.dumps(dict(provenance), sort_keys=True)}
     fields = [
-        pa.field(vector, pa.list_(pa.float32(), dim), metadata=metadata),
+        pa.field(vector, pa.list_(pa.float32(), dim), metadata=provenance_metadata(provenance)),
         pa.field(error, pa.string()),
         pa.field(detail, pa.string()),
     ]
     has_images = options.image_info and provenance.get("embedded") != "texts"
     return pa.schema([*fields, pa.field(image, IMAGE_TYPE)] if has_images else fields)
+
+
+def provenance_metadata(facts: Mapping[str, Any] | None) -> dict[bytes, str] | None:
+    """Write what vectors were made with as the metadata of their field."""
+    return None if facts is None else {PROVENANCE_KEY: json.dumps(dict(facts), sort_keys=True)}
 
 
 def read_provenance(schema: pa.Schema, column: str) -> dict[str, Any] | None:

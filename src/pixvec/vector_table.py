@@ -207,7 +207,9 @@ def provenance_beside(path: Path | None) -> dict[str, dict[str, Any]]:
 def _as_arrow(frame: Frame) -> pa.Table:
     names = [name for name in frame.schema.names if frame.schema.names.count(name) == 1]
     columns = {name: _arrow_column(open_column(frame.column(name)).values) for name in names}
-    return pa.table({name: column for name, column in columns.items() if column is not None})
+    present = {name: column for name, column in columns.items() if column is not None}
+    fields = [pa.field(name, it.type, metadata=frame.schema.field(name).metadata) for name, it in present.items()]
+    return pa.table(present, schema=pa.schema(fields))
 
 
 def _arrow_column(cells: list[object]) -> pa.Array | None:

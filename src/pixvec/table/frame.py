@@ -5,9 +5,10 @@ A frame has the verbs of a reader, so that its column of URLs is found and its n
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol, cast
@@ -17,11 +18,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pixvec.errors import UsageError
-from pixvec.result_columns import read_vectors
+from pixvec.result_columns import PROVENANCE_KEY, provenance_metadata, read_provenance, read_vectors
 from pixvec.table.chunk import Chunk, TableReader, kept_indices
 
 _IMAGE_STRUCT: Final = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """How `datasets` has images."""
+_ATTRIBUTE: Final = PROVENANCE_KEY.decode()
+"""The key of a DataFrame's attributes under which columns of vectors say what they were made with."""
 
 
 class Frame(TableReader, Protocol):
@@ -94,7 +97,13 @@ class PandasFrame:
     def __init__(self, frame: Any) -> None:
         self._frame = frame
         self.n_rows = len(frame)
-        self.schema = pa.schema([(str(label), _pandas_kind(series)) for label, series in frame.items()])
+        self._facts = _facts_in(frame.attrs)
+        self.schema = pa.schema(
+            [
+                pa.field(str(label), _pandas_kind(series), metadata=provenance_metadata(self._facts.get(str(label))))
+                for label, series in frame.items()
+            ]
+        )
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read the text in slices of the frame; cells that hold no text are null."""
@@ -112,11 +121,20 @@ class PandasFrame:
         return cast("object", self._frame.iloc[rows])
 
     def with_results(self, results: pa.Table, *, dropped: Collection[str] = ()) -> object:
-        """Append the result columns: numbers as such where none is missing, else objects and None."""
+        """Append the result columns: numbers as such where none is missing, else objects and None.
+
+        What vectors were made with goes into the frame's attributes, which pandas keeps through filters, slices and
+        copies; as a text, since pandas compares attributes.
+        """
         frame = self._frame.iloc[:, kept_indices(self.schema, dropped)]
         series = partial(sys.modules["pandas"].Series, index=frame.index)
         added = {name: series(**_pandas_cells(results.column(name))) for name in results.column_names}
-        return cast("object", frame.assign(**added))
+        changed = frame.assign(**added)
+        made = {name: facts for name in results.column_names if (facts := read_provenance(results.schema, name))}
+        known = {name: facts for name, facts in self._facts.items() if name not in dropped}
+        if made or known != self._facts:
+            changed.attrs = {**changed.attrs, _ATTRIBUTE: json.dumps({**known, **made}, sort_keys=True)}
+        return cast("object", changed)
 
 
 class PolarsFrame:
@@ -180,6 +198,15 @@ class DatasetFrame:
             features = datasets.Features({**kept.features, **added.features})
             return cast("object", datasets.Dataset.from_dict({name: [] for name in features}, features=features))
         return cast("object", datasets.concatenate_datasets([kept, added], axis=1))
+
+
+def _facts_in(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    """Read what a DataFrame's attributes say of its columns of vectors; nothing where they are not ours."""
+    try:
+        facts = json.loads(attributes.get(_ATTRIBUTE, "{}"))
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return {name: said for name, said in facts.items() if isinstance(said, dict)} if isinstance(facts, dict) else {}
 
 
 def _hint(frame: object) -> str:
