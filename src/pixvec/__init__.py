@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pixvec.report import Report as Report
     from pixvec.report import TooManyFailedError as TooManyFailedError
     from pixvec.retrieve import search as search
+    from pixvec.showing import Gallery as Gallery
+    from pixvec.showing import show as show
 
 # Names are loaded when first asked for, so that the import costs nothing: the engine alone takes a tenth of a second.
 _HOMES = {
@@ -40,6 +42,7 @@ _HOMES = {
     "pixvec.recipe": ("run_recipe",),
     "pixvec.report": ("BugsMetError", "Report", "TooManyFailedError"),
     "pixvec.retrieve": ("search",),
+    "pixvec.showing": ("Gallery", "show"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sized
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
+from html import escape
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, Self, TypeAlias, cast, overload
 
 import numpy as np
@@ -33,7 +35,7 @@ from pixvec.values import ImageFacts, Row, Vector, Vectors
 P = ParamSpec("P")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Embeddings:
     """What a column of N images or texts came to, row by row.
 
@@ -59,8 +61,27 @@ class Embeddings:
         """Say in a few lines what happened: rows, vectors, failures by cause, pace."""
         return str(self.report)
 
+    def __repr__(self) -> str:
+        failed = f", {self._n_failed:,} without a vector ({self._reasons})" if self._n_failed else ""
+        return f"<pixvec.Embeddings of {len(self.vectors):,} rows, dim {self.vectors.shape[1]:,}{failed}>"
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+    def _repr_html_(self) -> str:
+        facts = {"rows": len(self.vectors), "dim": self.vectors.shape[1], "without a vector": self._n_failed}
+        counts = Counter(filter(None, self.errors))
+        shown = {name: f"{n:,}" for name, n in [*facts.items(), *counts.most_common()]}
+        rows = (f"<tr><th>{escape(name)}</th><td>{escape(n)}</td></tr>" for name, n in shown.items())
+        return f"<table>{''.join(rows)}</table>"
+
+    @property
+    def _n_failed(self) -> int:
+        return len(self.errors) - self.errors.count(None)
+
+    @property
+    def _reasons(self) -> str:
+        return most_common(Counter(filter(None, self.errors)), 3)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Embedder(Settings):
     """A model, loaded once and used often; takes the options of `embed_images`.
 
@@ -88,6 +109,14 @@ class Embedder(Settings):
     @once
     def _workers(self) -> KeptWorkers:
         return KeptWorkers(n_cores())
+
+    def __repr__(self) -> str:
+        shown = {"model": self.model, "precision": self._model.precision if "_model" in vars(self) else self.precision}
+        known = (field for field in fields(self) if field.repr and field.name not in shown)
+        changed = {field.name: getattr(self, field.name) for field in known}
+        defaults = {field.name: field.default for field in fields(self)}
+        shown |= {name: value for name, value in changed.items() if value != defaults[name]}
+        return f"Embedder({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @property
     def dim(self) -> int:

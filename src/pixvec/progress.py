@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 
 from tqdm import tqdm
 
@@ -14,8 +16,11 @@ from pixvec.report import OnProgress, Report, most_common
 _BAR_DELAY_S = 2.0
 
 
-class _Bar(tqdm):  # type: ignore[misc]
-    monitor_interval = 0  # tqdm's monitor is a thread that would outlive the call
+def _bar_class() -> type[tqdm]:
+    """Choose as `tqdm.auto` does, which warns of a notebook without widgets."""
+    in_widgets = _is_notebook() and find_spec("ipywidgets") is not None
+    base = import_module("tqdm.notebook").tqdm if in_widgets else tqdm
+    return type("_Bar", (base,), {"monitor_interval": 0})  # tqdm's monitor is a thread that would outlive the call
 
 
 @contextmanager
@@ -39,7 +44,7 @@ def telling_progress(
         yield _expecting(expected, wanted)
     else:
         shown = {"unit": " rows", "delay": _BAR_DELAY_S, "miniters": 1, "dynamic_ncols": True}
-        with _Bar(total=expected and expected(), initial=n_resumed, **shown) as bar:
+        with _bar_class()(total=expected and expected(), initial=n_resumed, **shown) as bar:
             yield _expecting(expected, partial(_move, bar))
 
 
@@ -59,7 +64,10 @@ def _move(bar: tqdm, report: Report) -> None:
     bar.update(report.n_rows - bar.n)
 
 
-def _is_watched() -> bool:
+def _is_notebook() -> bool:
     shell = sys.modules.get("IPython")
-    in_notebook = shell is not None and "IPKernelApp" in getattr(shell.get_ipython(), "config", {})
-    return in_notebook or (sys.stderr is not None and sys.stderr.isatty())
+    return shell is not None and "IPKernelApp" in getattr(shell.get_ipython(), "config", {})
+
+
+def _is_watched() -> bool:
+    return _is_notebook() or (sys.stderr is not None and sys.stderr.isatty())

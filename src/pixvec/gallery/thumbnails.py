@@ -77,6 +77,8 @@ class _Road:
                             return await self._threads.run(self._make, fetched.body)
                     case bytes():
                         return await self._threads.run(self._make, cell)
+                    case RowError():  # met where the cell was read
+                        return cell
                     case _:
                         return FetchError("null_input", "the cell is empty")
         except RowError as error:

@@ -1,0 +1,78 @@
+"""What Python and notebooks show: short, escaped, and never what makes a browser fetch or run a stranger's thing."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from nbclient import NotebookClient
+
+import pixvec
+from pixvec.testing.images import image_bytes
+from pixvec.testing.server import ImageServer
+
+
+def test_embeddings_say_how_many_and_why_not(checkpoint: str) -> None:
+    with pixvec.Embedder(model=checkpoint, isolate="never") as embedder:
+        column = embedder.embed([image_bytes(), None, b"no image", None] * 100)
+    assert repr(column) == (
+        "<pixvec.Embeddings of 400 rows, dim 32, 300 without a vector (null_input 200, not_an_image 100)>"
+    )
+    shown = column._repr_html_()
+    assert "<th>null_input</th><td>200</td>" in shown
+    assert len(shown) < 500
+
+
+def test_an_embedder_says_its_model_and_what_differs_from_the_defaults(checkpoint: str) -> None:
+    with pixvec.Embedder(model=checkpoint, precision="fp32", header=["a.example: X-Key: secret"]) as embedder:
+        assert repr(embedder) == f"Embedder(model={checkpoint!r}, precision='fp32')"
+    with pixvec.Embedder(model=checkpoint, precision="fp32", batch_size=5, allow_private=True) as embedder:
+        assert repr(embedder) == f"Embedder(model={checkpoint!r}, precision='fp32', batch_size=5, allow_private=True)"
+
+
+def test_rows_are_shown_as_thumbnails_in_a_frame_that_loads_and_runs_nothing(server: ImageServer) -> None:
+    hostile = "http://a.example/<script>alert(1)</script>.jpg"
+    urls = [server.add("/a.jpg", body=image_bytes()), hostile, None]
+    shown = pixvec.show(pd.DataFrame({"image_url": urls, "similarity": [0.5, 0.25, 0.0]}), allow_address=server.address)
+    assert repr(shown) == "<pixvec.Gallery of 3 rows>"
+    framed = shown._repr_html_()
+    assert framed.startswith('<iframe sandbox="" ')
+    assert framed.count("<") == 2
+    page = html.unescape(framed)
+    assert page.count('src="data:image/jpeg;base64,') == 1
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert 'src="http' not in page
+    assert "similarity 0.5000" in page
+
+
+def test_what_was_found_can_be_shown() -> None:
+    frame = pixvec.embed_table(
+        pd.DataFrame({"image": [image_bytes(), image_bytes(seed=1)]}), column="image", model="demo"
+    )
+    found = pixvec.search(frame, "a house", k=1)
+    assert pixvec.show(found, column="image").html.count("data:image/jpeg") == 1
+
+
+def test_pictures_of_arrays_are_shown_and_failures_say_why() -> None:
+    images = pd.DataFrame({"image": [np.zeros((9, 9, 3), np.uint8), np.zeros(3)]})
+    page = pixvec.show(images, column="image").html
+    assert page.count("data:image/jpeg") == 1
+    assert "unsupported_format" in page
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_a_bar_in_a_notebook_neither_warns_nor_breaks(checkpoint: str, tmp_path: Path) -> None:
+    cell = f"""
+import warnings
+warnings.simplefilter("error")
+import pixvec
+len(pixvec.embed_images([{image_bytes()!r}], model={checkpoint!r}, isolate="never", progress=True)[0])"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    where = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=100, kernel_name="python3", resources=where).execute()
+    assert [output.get("data", {}).get("text/plain") for output in notebook.cells[0].outputs] == ["32"]
