@@ -28,7 +28,7 @@ def test_embeddings_say_how_many_and_why_not(checkpoint: str) -> None:
 
 
 def test_an_embedder_says_its_model_and_what_differs_from_the_defaults(checkpoint: str) -> None:
-    with pixvec.Embedder(model=checkpoint, precision="fp32", header=["a.example: X-Key: secret"]) as embedder:
+    with pixvec.Embedder(model=checkpoint, precision="fp32", header=("a.example: X-Key: secret",)) as embedder:
         assert repr(embedder) == f"Embedder(model={checkpoint!r}, precision='fp32')"
     with pixvec.Embedder(model=checkpoint, precision="fp32", batch_size=5, allow_private=True) as embedder:
         assert repr(embedder) == f"Embedder(model={checkpoint!r}, precision='fp32', batch_size=5, allow_private=True)"
@@ -37,7 +37,7 @@ def test_an_embedder_says_its_model_and_what_differs_from_the_defaults(checkpoin
 def test_rows_are_shown_as_thumbnails_in_a_frame_that_loads_and_runs_nothing(server: ImageServer) -> None:
     hostile = "http://a.example/<script>alert(1)</script>.jpg"
     urls = [server.add("/a.jpg", body=image_bytes()), hostile, None]
-    shown = pixvec.show(pd.DataFrame({"image_url": urls, "similarity": [0.5, 0.25, 0.0]}), allow_address=server.address)
+    shown = pixvec.show(pd.DataFrame({"image_url": urls, "similarity": [0.5, 0.25, 0.0]}), allow_address=(server.address,))
     assert repr(shown) == "<pixvec.Gallery of 3 rows>"
     framed = shown._repr_html_()
     assert framed.startswith('<iframe sandbox="" ')

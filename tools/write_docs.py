@@ -28,6 +28,7 @@ from pixvec.recipe import STEPS, describe
 from pixvec.recipe.session import RecipeOptions
 from pixvec.retrieve import SearchOptions
 from pixvec.run.options import FileOptions
+from pixvec.showing import ShowOptions
 
 DOCS = Path(__file__).parent.parent / "docs"
 TAKERS: dict[str, type] = {
@@ -38,6 +39,7 @@ TAKERS: dict[str, type] = {
     "embed_file": FileOptions,
     "run_recipe": RecipeOptions,
     "search": SearchOptions,
+    "show": ShowOptions,
     "link_embeddings": LinkOptions,
     "dedupe": DuplicateOptions,
 }
