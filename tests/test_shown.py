@@ -35,9 +35,9 @@ def test_an_embedder_says_its_model_and_what_differs_from_the_defaults(checkpoin
 
 
 def test_rows_are_shown_as_thumbnails_in_a_frame_that_loads_and_runs_nothing(server: ImageServer) -> None:
-    hostile = "http://a.example/<script>alert(1)</script>.jpg"
-    urls = [server.add("/a.jpg", body=image_bytes()), hostile, None]
-    shown = pixvec.show(pd.DataFrame({"image_url": urls, "similarity": [0.5, 0.25, 0.0]}), allow_address=(server.address,))
+    urls = [server.add("/a.jpg", body=image_bytes()), server.url("/<script>alert(1)</script>.jpg"), None]
+    table = pd.DataFrame({"image_url": urls, "similarity": [0.5, 0.25, 0.0]})
+    shown = pixvec.show(table, allow_address=(server.address,))
     assert repr(shown) == "<pixvec.Gallery of 3 rows>"
     framed = shown._repr_html_()
     assert framed.startswith('<iframe sandbox="" ')
