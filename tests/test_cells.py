@@ -131,9 +131,9 @@ def test_several_urls_in_a_cell_are_told_from_a_bad_one(column: Any, hint: str, 
 def test_a_column_of_lists_is_refused_before_any_work_where_its_type_says_so(checkpoint: str, tmp_path: Path) -> None:
     table = pa.table({"image_url": [URLS]})
     pq.write_table(table, tmp_path / "in.parquet")
-    with pytest.raises(pixvec.UsageError, match=r"'image_url' holds lists.*unnest\(image_url\)"):
+    with pytest.raises(pixvec.UsageError, match=r"'image_url' .*unnest\(image_url\)"):
         pixvec.embed_file(tmp_path / "in.parquet", tmp_path / "out.parquet", column="image_url", model=checkpoint)
-    with pytest.raises(pixvec.UsageError, match=r"'image_url' holds lists"):
+    with pytest.raises(pixvec.UsageError, match=r"'image_url' .*unnest"):
         pixvec.embed_table(table, column="image_url", model=checkpoint)
 
 
