@@ -58,6 +58,15 @@ DEEDS: dict[str, Callable[[str], object]] = {
 }
 
 
+LIES: dict[bytes, Callable[[bytes], bytes]] = {
+    b"lie:": lambda _: b"short",
+    b"cut:": lambda answer: answer[:-1],
+    b"bloat:": lambda answer: answer + bytes(100_000),
+    b"forge:": lambda answer: answer[: 16 * 16 * 3] + b'"><script>alert(1)</script>' * 9,
+    b"omit:": lambda answer: answer[: 16 * 16 * 3],
+}
+
+
 class StubCropper(Cropper):
     """Does deeds."""
 
@@ -69,7 +78,7 @@ class StubCropper(Cropper):
 
     def crop(self) -> bytes:
         _do(self._late)
-        return b"short" if self._late == [b"lie:"] else super().crop()
+        return LIES.get(b"".join(self._late), bytes)(super().crop())
 
 
 def _do(deeds: list[bytes]) -> None:

@@ -192,7 +192,7 @@ def test_a_page_holds_the_pictures_and_runs_nothing(table: Path, pictures: Image
     assert execute(command) == 0
     found = Page(page)
     assert len(found.sources) == N  # and the one that is there twice, once
-    assert all(source.startswith("data:image/jpeg;base64,") for source in found.sources)
+    assert all(source.startswith("data:image/webp;base64,") for source in found.sources)
     assert "script" not in found.tags
     assert "b" not in found.tags
 

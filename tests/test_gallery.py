@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from pixvec.errors import RowError
-from pixvec.gallery import Shelf, Tile, make_thumbnail, render_gallery
+from pixvec.gallery import Shelf, Tile, data_url, render_gallery
 from pixvec.gallery.thumbnails import PictureOptions, fetch_thumbnails
 from pixvec.testing.images import draw, encode
 from pixvec.testing.server import ImageServer
@@ -38,8 +38,8 @@ class Elements(HTMLParser):
 
 @pytest.mark.parametrize("words", HOSTILE)
 def test_what_strangers_wrote_is_text(words: str) -> None:
-    tile = Tile(words, note=words, thumbnail=make_thumbnail(draw()), link=f"https://a.example/{words}")
-    tame = Tile("words", note="words", thumbnail=make_thumbnail(draw()), link="https://a.example/words")
+    tile = Tile(words, note=words, thumbnail=data_url(encode(draw(), "WEBP")), link=f"https://a.example/{words}")
+    tame = Tile("words", note="words", thumbnail=data_url(encode(draw(), "WEBP")), link="https://a.example/words")
     page = Elements(render_gallery(words, [Shelf(words, [tile], text=words)], text=words))
     expected = Elements(render_gallery("words", [Shelf("words", [tame], text="words")], text="words"))
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in expected.tags]
@@ -66,9 +66,9 @@ def test_only_web_links_are_links(link: str | None, followed: bool) -> None:
 
 
 def test_the_page_loads_nothing() -> None:
-    page = render_gallery("t", [Shelf("s", [Tile("c", thumbnail=make_thumbnail(draw()))])])
+    page = render_gallery("t", [Shelf("s", [Tile("c", thumbnail=data_url(encode(draw(), "WEBP")))])])
     sources = [attributes["src"] for tag, attributes in Elements(page).tags if "src" in attributes]
-    assert all(source and source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert all(source and source.startswith("data:image/webp;base64,") for source in sources)
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in page
 
 
@@ -98,7 +98,7 @@ def test_a_marked_tile_stands_out_and_an_empty_frame_says_why() -> None:
 
 
 def test_a_click_enlarges_an_image_and_another_leads_back() -> None:
-    image = make_thumbnail(draw())
+    image = data_url(encode(draw(), "WEBP"))
     page = Elements(render_gallery("t", [Shelf("s", [Tile("a", thumbnail=image), Tile("b", thumbnail=image)])]))
     items = [attributes["id"] for tag, attributes in page.tags if tag == "li"]
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
@@ -106,7 +106,7 @@ def test_a_click_enlarges_an_image_and_another_leads_back() -> None:
 
 
 def test_every_image_has_a_text_in_its_place() -> None:
-    image = make_thumbnail(draw())
+    image = data_url(encode(draw(), "WEBP"))
     page = Elements(render_gallery("t", [Shelf("s", [Tile("a cat", thumbnail=image), Tile("", thumbnail=image)])]))
     assert [attributes["alt"] for tag, attributes in page.tags if tag == "img"] == ["a cat", "image without a name"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -42,8 +43,8 @@ def doing(early: str = "", late: str = "", picture: bytes = PICTURE) -> bytes:
 
 @contextmanager
 def crop_maker(processor: ProcessorConfig = SMALL, **options: Any) -> Iterator[CropMaker]:
-    program = options.pop("program", STUB)
-    with closing(CropMaker(DecodeOptions(**{"isolate": "always", **options}), processor, program=program)) as crops:
+    how = {"program": options.pop("program", STUB), "thumbnail": options.pop("thumbnail", None)}
+    with closing(CropMaker(DecodeOptions(**{"isolate": "always", **options}), processor, **how)) as crops:
         yield crops
 
 
@@ -128,6 +129,20 @@ def test_an_answer_that_makes_no_sense_is_a_crash() -> None:
         failure = failure_of(crops, doing(late="lie:"))
         assert failure == "decoder_crash: the decoder's answer makes no sense"
         assert crop_of(crops, PICTURE).shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize("lie", ["lie:", "cut:", "bloat:", "forge:"])
+def test_a_thumbnail_that_makes_no_sense_is_a_crash(lie: str) -> None:
+    with crop_maker(thumbnail=32) as crops:
+        assert failure_of(crops, doing(late=lie)) == "decoder_crash: the decoder's answer makes no sense"
+        crop, image = crops.crop(PICTURE, sha256=bytes(32))
+        assert crop.shape == (16, 16, 3)
+        assert Image.open(io.BytesIO(image.thumbnail or b"")).size == (32, 24)
+
+
+def test_an_image_may_have_no_thumbnail() -> None:
+    with crop_maker(thumbnail=32) as crops:
+        assert crops.crop(doing(late="omit:"), sha256=bytes(32))[1].thumbnail is None
 
 
 def test_what_a_decoder_prints_disturbs_nobody(capfd: pytest.CaptureFixture[str]) -> None:

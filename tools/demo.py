@@ -1,13 +1,12 @@
 """Embed a column of 300 picture URLs over real HTTP, with the command that a user would run, and show what came of it.
 
-Run by ``make demo``. The pictures are drawn here, the server is on this machine, and the model is the small one that
-comes with pixvec: it knows the drawn world and nothing else.
+Run by ``make demo``; ``python tools/demo.py 20`` draws fewer. The pictures are drawn here, the server is on this
+machine, and the model is the small one that comes with pixvec: it knows the drawn world and nothing else.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import subprocess
 import sys
 from collections import Counter
@@ -17,14 +16,14 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow.parquet as pq
-from PIL import Image
 
 from pixvec import Embedder
-from pixvec.gallery import Shelf, Tile, make_thumbnail, render_gallery
+from pixvec.gallery import Shelf, Tile, data_url, render_gallery
 from pixvec.result_columns import read_vectors
 from pixvec.testing.images import encode
 from pixvec.testing.server import ImageServer
 from pixvec.testing.world import describe, draw_scene, imagine
+from pixvec.thumbnail_file import read_thumbnails
 from pixvec.values import Vector, Vectors
 
 FOLDER: Final = Path("demo")
@@ -35,44 +34,41 @@ QUERIES: Final = ("a house", "four boats", "a striped cat")
 K: Final = 6
 
 
-def main() -> None:
+def main(n_pictures: int = N_PICTURES) -> None:
     """Serve, embed, search, show."""
     FOLDER.mkdir(exist_ok=True)
     table, output = FOLDER / "photos.csv", FOLDER / "photos.parquet"
-    pictures: dict[str, bytes] = {}
     with ImageServer() as server:
-        command = prepare(server, pictures, table, output)
+        command = prepare(server, table, output, n_pictures)
         print("$ pixvec", *command, flush=True)
         subprocess.run([sys.executable, "-m", "pixvec", *command], check=True)
-    shelves = list(show(output, pictures))
+    shelves = list(show(output))
     text = "Drawn pictures, embedded by pixvec with its demo model, which knows this drawn world and nothing else."
     (FOLDER / "gallery.html").write_text(render_gallery("pixvec demo", shelves, text=text), encoding="utf-8")
     print(f"\nThe table is in {output}, a page with the pictures in {FOLDER / 'gallery.html'}.")
 
 
-def prepare(server: ImageServer, pictures: dict[str, bytes], table: Path, output: Path) -> list[str]:
+def prepare(server: ImageServer, table: Path, output: Path, n_pictures: int = N_PICTURES) -> list[str]:
     """Write the table, and give the words of the command that embeds it."""
     with table.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("title", "image_url"), *rows(server, pictures)])
-    words = ["embed", str(table), "-o", str(output), "--restart", "--model", "demo"]
+        csv.writer(file).writerows([("title", "image_url"), *rows(server, n_pictures)])
+    words = ["embed", str(table), "-o", str(output), "--restart", "--model", "demo", "--thumbnails"]
     return [*words, "--allow-address", server.address]
 
 
-def rows(server: ImageServer, pictures: dict[str, bytes]) -> Iterator[tuple[str, str]]:
+def rows(server: ImageServer, n_pictures: int) -> Iterator[tuple[str, str]]:
     """Put pictures on the server, and what goes wrong with pictures; give titles and URLs in a mixed order."""
-    made = [*good_rows(server, pictures), *bad_rows(server)]
+    made = [*good_rows(server, n_pictures), *bad_rows(server)]
     order = np.random.default_rng(0).permutation(len(made))
     return (made[index] for index in order)
 
 
-def good_rows(server: ImageServer, pictures: dict[str, bytes]) -> Iterator[tuple[str, str]]:
+def good_rows(server: ImageServer, n_pictures: int) -> Iterator[tuple[str, str]]:
     """Give pictures: most at once, some slow, some at a second URL too."""
-    for seed in range(N_PICTURES):
+    for seed in range(n_pictures):
         scene = imagine(FIRST_SEED + seed)
         body = encode(draw_scene(scene, SIDE), "PNG" if seed % 5 == 0 else "JPEG")
-        url = server.add(f"/{seed}", body=body, delay_s=1.5 if seed % 50 == 0 else 0.0)
-        pictures[url] = body
-        yield describe(scene), url
+        yield describe(scene), server.add(f"/{seed}", body=body, delay_s=1.5 if seed % 50 == 0 else 0.0)
     for seed in range(8):
         yield f"{describe(imagine(FIRST_SEED + seed))} (again)", server.url(f"/{seed}")
 
@@ -91,11 +87,12 @@ def bad_rows(server: ImageServer) -> Iterator[tuple[str, str]]:
     yield from [("nothing", "")] * 3
 
 
-def show(path: Path, pictures: dict[str, bytes]) -> Iterator[Shelf]:
+def show(path: Path) -> Iterator[Shelf]:
     """Print searches, neighbours and failures, and give each as a shelf for the page."""
     table = pq.read_table(path)
     column = table["embedding"].combine_chunks()
     vectors, records = read_vectors(table["embedding"]), table.drop_columns(["embedding"]).to_pylist()
+    pictures = thumbnails(path, records)
     with Embedder(model="demo") as embedder:
         for query, vector in zip(QUERIES, embedder.embed_text(list(QUERIES)), strict=True):
             yield shelf(f"Words: “{query}”", nearest(vectors, vector), records, pictures)
@@ -106,6 +103,12 @@ def show(path: Path, pictures: dict[str, bytes]) -> Iterator[Shelf]:
     yield Shelf("All pictures", [tile(records[index], "", pictures) for index, _ in everything])
 
 
+def thumbnails(path: Path, records: list[dict[str, Any]]) -> dict[bytes, str]:
+    """Read the thumbnails that the run kept, as URLs for a page, by the hashes of their images."""
+    hashes = {record["embedding_image"]["sha256"] for record in records if record["embedding_image"]}
+    return {sha256: data_url(webp) for sha256, webp in read_thumbnails(path, hashes).items()}
+
+
 def nearest(vectors: Vectors, vector: Vector) -> list[tuple[int, float]]:
     """Find the K rows of highest cosine; rows without a vector come last."""
     cosines = vectors @ vector  # (N,)
@@ -113,7 +116,7 @@ def nearest(vectors: Vectors, vector: Vector) -> list[tuple[int, float]]:
 
 
 def shelf(
-    title: str, found: list[tuple[int, float]], records: list[dict[str, Any]], pictures: dict[str, bytes]
+    title: str, found: list[tuple[int, float]], records: list[dict[str, Any]], pictures: dict[bytes, str]
 ) -> Shelf:
     """Print what was found, and give it as a shelf."""
     print(f"\n{title}")
@@ -133,12 +136,11 @@ def failures(records: list[dict[str, Any]]) -> Shelf:
     return Shelf("Rows without a vector", [tile(record, note, {}) for record, note in notes])
 
 
-def tile(record: dict[str, Any], note: str, pictures: dict[str, bytes]) -> Tile:
+def tile(record: dict[str, Any], note: str, pictures: dict[bytes, str]) -> Tile:
     """Give a row as a tile."""
-    body = pictures.get(record["image_url"])
-    thumbnail = make_thumbnail(Image.open(io.BytesIO(body))) if body else None
-    return Tile(record["title"], note, thumbnail)
+    image = record["embedding_image"]
+    return Tile(record["title"], note, pictures.get(image["sha256"]) if image else None)
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

@@ -6,7 +6,6 @@ on a dark page, and it holds its pictures, since a page like GitHub's loads noth
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 import tempfile
@@ -16,11 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.parquet as pq
-from demo import QUERIES, K, nearest, prepare
-from PIL import Image
+from demo import QUERIES, K, nearest, prepare, thumbnails
 
 from pixvec import Embedder
-from pixvec.gallery import make_thumbnail
 from pixvec.result_columns import read_vectors
 from pixvec.testing.server import ImageServer
 
@@ -44,19 +41,19 @@ text { font: 12.5px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans 
 def main() -> None:
     """Embed the demo's table, search it, draw both."""
     with tempfile.TemporaryDirectory() as folder, ImageServer() as server:
-        pictures: dict[str, bytes] = {}
         output = Path(folder) / "photos.parquet"
-        command = prepare(server, pictures, Path(folder) / "photos.csv", output)
+        command = prepare(server, Path(folder) / "photos.csv", output)
         told = subprocess.run(
             [sys.executable, "-m", "pixvec", *command], check=True, stderr=subprocess.PIPE, text=True
         ).stderr
         table = pq.read_table(output)
+        pictures = thumbnails(output, table.drop_columns(["embedding"]).to_pylist())
     said = [" ".join(["pixvec", *command]), *told.splitlines()]
     PICTURE.write_text(draw([line.replace(f"{folder}/", "") for line in said], table, pictures), encoding="utf-8")
     print(f"{PICTURE} written, {PICTURE.stat().st_size:,} bytes")
 
 
-def draw(said: Sequence[str], table: Any, pictures: dict[str, bytes]) -> str:
+def draw(said: Sequence[str], table: Any, pictures: dict[bytes, str]) -> str:
     """Give the picture as SVG: the terminal's lines, and below them a shelf for each query."""
     top = 52 + LINE * len(said) + 12
     height = top + SHELF * len(QUERIES) + 16
@@ -81,9 +78,9 @@ def terminal(said: Sequence[str]) -> Iterator[str]:
         yield f'<text class="{kind}" x="{MARGIN}" y="{60 + LINE * row}">{prompt}{escape(line)}</text>'
 
 
-def shelves(top: int, table: Any, pictures: dict[str, bytes]) -> Iterator[str]:
+def shelves(top: int, table: Any, pictures: dict[bytes, str]) -> Iterator[str]:
     """Search with each query, and put what is nearest on its shelf."""
-    urls, vectors = table["image_url"].to_pylist(), read_vectors(table["embedding"])
+    images, vectors = table["embedding_image"].to_pylist(), read_vectors(table["embedding"])
     with Embedder(model="demo") as embedder:
         queries = embedder.embed_text(list(QUERIES))
     for number, (query, vector) in enumerate(zip(QUERIES, queries, strict=True)):
@@ -92,10 +89,9 @@ def shelves(top: int, table: Any, pictures: dict[str, bytes]) -> Iterator[str]:
         yield f'<text class="note" x="{MARGIN}" y="{y + SIDE / 2 + 18}">nearest pictures</text>'
         for place, (row, cosine) in enumerate(nearest(vectors, vector)):
             x = LEFT + (SIDE + GAP) * place
-            thumbnail = make_thumbnail(Image.open(io.BytesIO(pictures[urls[row]])))
             box = f'x="{x}" y="{y}" width="{SIDE}" height="{SIDE}"'
             yield f'<clipPath id="c{number}{place}"><rect {box} rx="6"/></clipPath>'
-            yield f'<image {box} clip-path="url(#c{number}{place})" href="{thumbnail}"/>'
+            yield f'<image {box} clip-path="url(#c{number}{place})" href="{pictures[images[row]["sha256"]]}"/>'
             yield f'<text class="note" x="{x}" y="{y + SIDE + 17}">{cosine:.3f}</text>'
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pixvec.decode import Header, Picture, Policy
 from pixvec.preprocess import crop_image
+from pixvec.thumbnail import webp_thumbnail
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class CropPlan:
     resize: int | tuple[int, int] | None
     resample: int
     center_crop: tuple[int, int] | None
+    thumbnail: int | None = None
+    """The longer side, in pixels, of the thumbnail that is made too; None makes none."""
 
 
 class Cropper:
@@ -49,6 +52,8 @@ class Cropper:
     def crop(self) -> bytes:
         """Decode the picture that was opened and crop it: its S * S * 3 bytes of sRGB, row by row.
 
+        Where the plan asks for a thumbnail, that follows, made of the same pixels.
+
         Raises
         ------
         ImageError
@@ -58,4 +63,5 @@ class Cropper:
             raise RuntimeError("no picture was opened")
         picture, self._picture = self._picture, None
         decoded = picture.decode()
-        return crop_image(decoded.image, self._plan, size=decoded.size, box=decoded.box).tobytes()
+        pixels = crop_image(decoded.image, self._plan, size=decoded.size, box=decoded.box).tobytes()
+        return pixels if self._plan.thumbnail is None else pixels + webp_thumbnail(decoded, self._plan.thumbnail)

@@ -51,12 +51,15 @@ def option(
     maximum: float | None = None,
     secret: bool = False,
     group: Group | None = None,
+    alone: Any = None,
 ) -> Any:
     """Make a dataclass field that users may set, with the line of help that the command line prints for it.
 
-    What a secret one holds is never shown. The group is that of its class when not given.
+    What a secret one holds is never shown. The group is that of its class when not given. A flag that is given without
+    a value has the value `alone`.
     """
-    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "secret": secret, "group": group}
+    limits = {"minimum": minimum, "maximum": maximum}
+    metadata = {"help": help, **limits, "secret": secret, "group": group, "alone": alone}
     return dataclasses.field(default=default, repr=not secret, metadata=metadata)
 
 
@@ -85,6 +88,7 @@ class Option:
     maximum: float | None
     secret: bool = False
     group: Group | None = None
+    alone: Any = None
 
     @property
     def type(self) -> Any:

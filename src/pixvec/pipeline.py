@@ -83,6 +83,7 @@ def embed_unordered(
     is_full: Callable[[], bool] = lambda: False,
     n_unkept: Callable[[], int] | None = None,
     kept: KeptWorkers | None = None,
+    thumbnails: int | None = None,
 ) -> Generator[tuple[int, Row], None, None]:
     """Take every cell to its row, and hand the rows out as they are decided, each with its cell's number from 0.
 
@@ -108,13 +109,15 @@ def embed_unordered(
         of what is kept by so many rows that the model never waits, and by no more, since a stop loses them.
     kept
         Decode workers that outlive the call, of the same model and settings; None ends them with it.
+    thumbnails
+        The longer side, in pixels, of the thumbnails that rows bring with their images; None makes none.
 
     Raises
     ------
     Exception
         A bug of ours, in its turn: after all rows before it; with a note that names the row, its cell and the stage.
     """
-    road = _Road(model, settings, report, keep_going=keep_going, n_unkept=n_unkept, kept=kept)
+    road = _Road(model, settings, report, keep_going=keep_going, n_unkept=n_unkept, kept=kept, thumbnails=thumbnails)
     with LoopThread(road.open()) as loop, road.counting_what_is_lost():
         window = Window(partial(on_progress, report) if on_progress else None)
         begun = _begin_each(cells, window, lambda cell: loop.submit(road.embed, cell), n_decided=lambda: report.n_new)
@@ -160,6 +163,7 @@ class _Road:
         keep_going: bool,
         n_unkept: Callable[[], int] | None,
         kept: KeptWorkers | None,
+        thumbnails: int | None,
     ) -> None:
         processor = model.checkpoint.processor
         is_scaled = resolve_decode(settings, model.precision) == "scaled"
@@ -172,7 +176,13 @@ class _Road:
         self._fetcher = Fetcher(settings, backlog=self._backlog)
         report.private_addresses = self._fetcher.private_addresses
         report.refused_addresses = self._fetcher.refused_addresses
-        self._crops = CropMaker(settings, processor, min_side=min_side(processor) if is_scaled else None, kept=kept)
+        self._crops = CropMaker(
+            settings,
+            processor,
+            min_side=min_side(processor) if is_scaled else None,
+            thumbnail=thumbnails,
+            kept=kept,
+        )
         self._batcher = Batcher(model, settings.batch_size)
         self._threads = Threads(n_cores(), "decode")
         # One body more than threads, so that no thread waits for work; this also bounds the crops that wait.
@@ -182,6 +192,7 @@ class _Road:
             settings,
             made_with=partial(made_with, model, settings),
             asked_with=(settings.user_agent or "", *settings.header),
+            thumbnails=thumbnails,
         )
         self._urls: SingleFlight[Place, Row] = SingleFlight(WAITING_ROWS)
         self._pictures: SingleFlight[bytes, _Picture | _Decided] = SingleFlight(WAITING_ROWS)

@@ -89,7 +89,7 @@ def crop_image(
     resized_size = _resized_size(size or image.size, processor.resize)
     window = _center_window(resized_size, processor.center_crop)
     seen = max(window[0], 0), max(window[1], 0), min(window[2], resized_size[0]), min(window[3], resized_size[1])
-    part = _to_srgb(_resize(image, box or (0, 0, *image.size), resized_size, seen, processor.resample))
+    part = to_srgb(_resize(image, box or (0, 0, *image.size), resized_size, seen, processor.resample))
     left, top = seen[:2]
     return part.crop((window[0] - left, window[1] - top, window[2] - left, window[3] - top))
 
@@ -141,8 +141,8 @@ def _part(
     return (cut_start, cut_end), (part_start - cut_start, part_end - cut_start)
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
-    """Convert CMYK through the profile the picture brings; without one, or with a broken one, by the plain formula."""
+def to_srgb(image: Image.Image) -> Image.Image:
+    """Convert an image to RGB: CMYK through its profile; without one, or with a broken one, by the plain formula."""
     profile = image.info.get("icc_profile")
     if image.mode != "CMYK" or not profile:
         return image.convert("RGB")

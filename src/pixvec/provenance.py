@@ -71,6 +71,14 @@ def same_bits(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: facts[name] for name in _SAME_BITS if name in facts}
 
 
+def model_named(facts: Mapping[str, Any]) -> str | None:
+    """Name the model that vectors were made with, as the option `model` takes it; None where nothing says so."""
+    name, revision = facts.get("model"), facts.get("revision")
+    if not name:
+        return None
+    return f"{str(name).partition('@')[0]}@{revision}" if revision else str(name)
+
+
 def made_with(model: ClipModel, settings: Settings) -> str:
     """State all that decides, on this machine, what bytes come to.
 

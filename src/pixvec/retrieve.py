@@ -24,6 +24,7 @@ from pixvec.errors import ModelError, PixvecWarning, UsageError
 from pixvec.gallery.thumbnails import PictureOptions
 from pixvec.nearest import HashOf, Hits, nearest_images, nearest_rows
 from pixvec.options import option, takes_options
+from pixvec.provenance import model_named
 from pixvec.result_columns import read_sha256, result_names
 from pixvec.table import TableReader, open_frame
 from pixvec.values import Vectors
@@ -217,10 +218,10 @@ def _open_model(column: str, provenance: dict[str, Any] | None, options: SearchO
 
 
 def _model_name(column: str, provenance: dict[str, Any] | None) -> str:
-    if not provenance or not provenance.get("model"):
+    name = model_named(provenance or {})
+    if name is None:
         raise UsageError(f"name the model that the vectors of {column!r} were made with, with `model`")
-    name, revision = str(provenance["model"]), provenance.get("revision")
-    return f"{name.partition('@')[0]}@{revision}" if revision else name
+    return name
 
 
 def _check_space(column: str, provenance: dict[str, Any], embedder: Embedder) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -42,6 +42,8 @@ class ImageFacts:
         The length of the file.
     final_url
         Where the bytes came from after redirects; None where there were none.
+    thumbnail
+        A small WebP of the image, where thumbnails are kept; else None.
     """
 
     sha256: bytes
@@ -51,6 +53,7 @@ class ImageFacts:
     frames: int
     n_bytes: int
     final_url: str | None = None
+    thumbnail: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

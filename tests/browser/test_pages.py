@@ -12,10 +12,10 @@ from typing import TypeAlias
 import pytest
 
 from pixvec.cli.dedupe import MAX_SHELVES, MAX_TILES, SHELVES_PER_PAGE
-from pixvec.gallery import Shelf, Tile, make_thumbnail, render_gallery
+from pixvec.gallery import Shelf, Tile, data_url, render_gallery
 from pixvec.review import ReviewOptions, review_table
 from pixvec.review.page import render_review
-from pixvec.testing.images import draw
+from pixvec.testing.images import draw, encode
 from pixvec.testing.server import ImageServer
 from reviewed import embedded, failed, write_reviewed
 
@@ -76,14 +76,17 @@ def photos_page(_words: list[str], folder: Path) -> str:
 
 def found_page(_words: list[str], _folder: Path) -> str:
     """A gallery with everything that it can show."""
-    tiles = [Tile("a cat", "row 1", make_thumbnail(draw()), is_marked=True), Tile("a dog", "row 2", missing="http_404")]
+    tiles = [
+        Tile("a cat", "row 1", data_url(encode(draw(), "WEBP")), is_marked=True),
+        Tile("a dog", "row 2", missing="http_404"),
+    ]
     shelves = [Shelf("Group", tiles, text="some text")] * 3
     return render_gallery("Found", shelves, text="text", facts={"Model": "demo"}, shelves_per_page=2)
 
 
 def gallery_page(words: list[str], folder: Path) -> str:
     """A gallery that holds the words wherever a stranger's can stand."""
-    tiles = [Tile(word, word, make_thumbnail(draw()), link=f"https://a.example/{word}") for word in words]
+    tiles = [Tile(word, word, data_url(encode(draw(), "WEBP")), link=f"https://a.example/{word}") for word in words]
     return render_gallery(words[0], [Shelf(word, [*tiles, Tile(word, link=word)]) for word in words])
 
 
@@ -152,7 +155,11 @@ def test_all_text_stands_out(
 
 
 def test_as_many_duplicates_as_there_may_be_are_no_endless_page(browse: Browse) -> None:
-    tiles = [Tile("a name", "cosine 0.9876\nrow 1 and 2 more with the same file\n640 x 480", make_thumbnail(draw()))]
+    tiles = [
+        Tile(
+            "a name", "cosine 0.9876\nrow 1 and 2 more with the same file\n640 x 480", data_url(encode(draw(), "WEBP"))
+        )
+    ]
     shelves = [Shelf(f"group {number}", tiles * MAX_TILES) for number in range(MAX_SHELVES)]
     page = render_gallery("Near-duplicates", shelves, shelves_per_page=SHELVES_PER_PAGE)
     shown = browse(with_script(page, "document.title = `${document.documentElement.scrollHeight} pixels`"))

@@ -78,6 +78,19 @@ def test_an_end_at_each_change_of_the_file_system(
     assert left(run) == {name: data for name, data in whole.items() if name.startswith(output)}
 
 
+@pytest.mark.parametrize("output", ["out.csv", "out/"])
+def test_an_end_at_each_change_of_a_run_that_keeps_thumbnails(output: str, run: Run, crashing: Crashing) -> None:
+    n_changes, thumbnails = 1, f"{output.rstrip('/')}.thumbnails.parquet"
+    while crashing(run, output, n_changes=n_changes, thumbnails=16) == KILLED:
+        n_changes += 1
+        if output in visible(run):
+            assert thumbnails in visible(run)
+    killed = left(run)
+    assert len(killed[thumbnails]) > 0
+    assert crashing(run, output, restart=True, thumbnails=16) == 0
+    assert killed == left(run)
+
+
 @pytest.mark.parametrize("output", ["out.parquet", "out/"])
 def test_an_end_at_each_change_while_an_output_is_replaced(
     output: str, run: Run, crashing: Crashing, whole: dict[str, bytes]

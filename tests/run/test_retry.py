@@ -157,3 +157,13 @@ def test_there_must_be_something_to_retry(run: Run) -> None:
 def test_wrong_use_is_named(options: dict[str, object], message: str, run: Run) -> None:
     with pytest.raises(pixvec.UsageError, match=message):
         run("out.csv", **options)
+
+
+@OUTPUTS
+def test_a_retry_takes_the_model_that_the_table_names(output: str, run: Run, server: ImageServer) -> None:
+    run(output)
+    heal(server)
+    del run.options["model"]
+    assert run(output, retry_failed=True).n_new == 2
+    with pytest.raises(pixvec.UsageError, match="the model's weights"):
+        run(output, retry_codes="http_403", model="demo")

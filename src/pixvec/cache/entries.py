@@ -23,9 +23,10 @@ class Source:
 
 
 def pack_row(row: Row) -> bytes:
-    """Write a row: a line of JSON, and behind it the vector as it is."""
-    facts = {**asdict(row.image), "sha256": row.image.sha256.hex()} if row.image else None
-    head = json.dumps({"error": row.error, "detail": row.detail, "image": facts})
+    """Write a row, its thumbnail aside: a line of JSON, and behind it the vector as it is."""
+    facts = {**asdict(row.image), "sha256": row.image.sha256.hex()} if row.image else {}
+    facts.pop("thumbnail", None)
+    head = json.dumps({"error": row.error, "detail": row.detail, "image": facts or None})
     return head.encode() + b"\n" + (b"" if row.vector is None else row.vector.astype(_FLOATS).tobytes())
 
 

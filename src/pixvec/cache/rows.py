@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -47,12 +47,22 @@ class RowCache:
         Gives a text that names all that decides which vector bytes come to; called in a thread.
     asked_with
         What requests hold beside a URL: with other headers a server may answer with another picture.
+    thumbnails
+        The size of the thumbnails that rows are wanted with: a row without one is not known then. None wants none.
     """
 
-    def __init__(self, options: CacheOptions, *, made_with: Callable[[], str], asked_with: Sequence[str]) -> None:
+    def __init__(
+        self,
+        options: CacheOptions,
+        *,
+        made_with: Callable[[], str],
+        asked_with: Sequence[str],
+        thumbnails: int | None = None,
+    ) -> None:
         self._options = options
         self._made_with = made_with
         self._asked_with = "\n".join(asked_with)
+        self._thumbnails = thumbnails
         self._bits = ""
         self._store: Store | None = None
         self._threads = Threads(1, "cache")
@@ -86,6 +96,8 @@ class RowCache:
         """Remember what the bytes of a hash came to, unless another time may come to something else."""
         if row.error is None or row.error in _FINAL:
             self._keep(self._row_key(sha256), lambda: pack_row(row))
+        if row.image and (thumbnail := row.image.thumbnail):
+            self._keep(self._thumbnail_key(sha256), lambda: thumbnail)
 
     def keep_source(self, source: Place, sha256: bytes, validators: Validators | None) -> None:
         """Remember which bytes are behind a URL, where its server can be asked whether they still are."""
@@ -116,7 +128,11 @@ class RowCache:
 
     def _find_row(self, store: Store, sha256: bytes) -> Row | None:
         entry = store.get(self._row_key(sha256))
-        return None if entry is None else unpack_row(entry)
+        row = None if entry is None else unpack_row(entry)
+        if row is None or row.image is None or self._thumbnails is None:
+            return row
+        thumbnail = store.get(self._thumbnail_key(sha256))
+        return replace(row, image=replace(row.image, thumbnail=thumbnail)) if thumbnail else None
 
     def _find_known(self, store: Store, url: URL) -> Known | None:
         entry = store.get(self._source_key(url))
@@ -128,6 +144,9 @@ class RowCache:
 
     def _row_key(self, sha256: bytes) -> bytes:
         return _key("row", self._bits, sha256.hex())
+
+    def _thumbnail_key(self, sha256: bytes) -> bytes:
+        return _key("thumbnail", self._bits, str(self._thumbnails), sha256.hex())
 
     def _source_key(self, url: URL) -> bytes:
         return _key("source", self._asked_with, str(url))

@@ -23,9 +23,12 @@ _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class _Flag(click.Option):
-    def __init__(self, *names: Any, group: options.Group | None, **facts: Any) -> None:
-        super().__init__(*names, **facts)
+    """An option of the library; with a value of its own for when it stands `alone`."""
+
+    def __init__(self, *names: Any, group: options.Group | None, alone: Any, **facts: Any) -> None:
+        super().__init__(*names, **facts, metavar=None if alone is None else f"[={alone}]")
         self.group = group
+        self.alone = alone
 
 
 class _Formatter(click.HelpFormatter):
@@ -40,9 +43,17 @@ class _Context(click.Context):
 
 
 class Command(click.Command):
-    """A command whose help lists its options in their groups."""
+    """A command whose help lists its options in their groups, and whose flags may leave out a value that they take."""
 
     context_class = _Context
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give a flag that stands alone its value, so that it does not take the next argument for that."""
+        flags = [param for param in self.params if isinstance(param, _Flag) and param.alone is not None]
+        alone = {name: f"{name}={flag.alone}" for flag in flags for name in flag.opts}
+        pairs = zip(args, [*args[1:], ""], strict=False)  # there may be none
+        spelled = [word if after.isdigit() else alone.get(word, word) for word, after in pairs]
+        return super().parse_args(ctx, spelled)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what is the command's own first."""
@@ -101,6 +112,7 @@ def _flag(known: Option) -> _Decorator:
         help=known.help,
         show_default=known.default not in (None, False, (), ""),
         is_flag=known.type is bool,
+        alone=known.alone,
     )
 
 

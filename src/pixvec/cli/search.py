@@ -61,8 +61,9 @@ def search(table: str, texts: tuple[str, ...], *, unique: bool | None, **given: 
     """Find the rows of TABLE whose pictures are nearest to TEXTS.
 
     Several texts and images are one query: rows are sought that are like all of them, and unlike what --minus names.
-    The model is the one that the table's vectors were made with. An HTML page shows the images, which are fetched
-    again under the same guard as for embedding, or read from the folder beside the table that they were embedded from.
+    The model is the one that the table's vectors were made with. An HTML page shows the thumbnails that were kept
+    beside the table. Other images are fetched again under the same guard as for embedding, or read from the folder
+    beside the table that they were embedded from.
     """
     form = _Form(**{name: given.pop(name) for name in ("format", "output", "column", "show", "restart")})
     query = Query(texts, given.pop("images"), given.pop("minus"), given.pop("count"))

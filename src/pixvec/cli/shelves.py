@@ -21,8 +21,9 @@ from pixvec.fetch import looks_like_url
 from pixvec.gallery import Tile
 from pixvec.gallery.thumbnails import PictureOptions, fetch_thumbnails
 from pixvec.provenance import folder_of_files
-from pixvec.result_columns import read_image, result_names
+from pixvec.result_columns import read_image, read_sha256, result_names
 from pixvec.table import TableReader, find_url_column
+from pixvec.thumbnail_file import read_thumbnails
 from pixvec.vector_table import take_rows
 from pixvec.words import size
 
@@ -48,12 +49,15 @@ class Shown:
         The column that says which file was embedded; None where there is none.
     folder
         Where the table says that its files are.
+    table
+        The table's path; None where it is in memory.
     """
 
     image: str | None = None
     titles: tuple[str, ...] = ()
     facts: str | None = None
     folder: Path | None = None
+    table: Path | None = None
 
     @classmethod
     def find(
@@ -78,6 +82,7 @@ class Shown:
             tuple(titles or usual[:1]),
             facts if names.count(facts) == 1 else None,
             None if path is None else folder_of_files(known, path),
+            path,
         )
 
     @property
@@ -105,7 +110,7 @@ class Shown:
         return ", ".join(filter(None, [sides, size(n_bytes) if type(n_bytes) is int else ""]))
 
     def tiles(self, records: Sequence[dict[str, Any]], notes: Sequence[str], options: PictureOptions) -> list[Tile]:
-        """Make a tile for each record, with its thumbnail, fetched again; say it where some can't be."""
+        """Make a tile for each record, with its thumbnail, kept or fetched; say it where some can't be."""
         thumbnails = self._thumbnails(records, options)
         return [
             self._tile(record, note, thumbnail)
@@ -115,15 +120,22 @@ class Shown:
     def _thumbnails(
         self, records: Sequence[dict[str, Any]], options: PictureOptions
     ) -> Sequence[str | RowError | None]:
-        if self.image is None:
+        cells = self._images(records)
+        if self.image is None and not any(cells):
             say("the page has no images: no column of URLs was found; name it with -c")
             return [None] * len(records)
-        cells = [image_cell(record[self.image]) for record in records]
         made = self._fetched(cells, records, options)
         _say_missing([one for one in made if isinstance(one, RowError)], len(made))
         if options.files_under is None and self.folder is None and any(map(names_file, cells)):
             say(f"the cells of {self.image!r} are paths: show these files with --files-under FOLDER, that of the run")
         return made
+
+    def _images(self, records: Sequence[dict[str, Any]]) -> list[object]:
+        """Give what shows each record: the thumbnail that was kept beside the table, else the cell of its image."""
+        cells = [image_cell(record[self.image]) if self.image else None for record in records]
+        hashes = [read_sha256(record[self.facts]) if self.facts else None for record in records]
+        kept = read_thumbnails(self.table, set(filter(None, hashes))) if self.table else {}
+        return [kept.get(sha256, cell) if sha256 else cell for sha256, cell in zip(hashes, cells, strict=True)]
 
     def _fetched(
         self, cells: list[object], records: Sequence[dict[str, Any]], options: PictureOptions

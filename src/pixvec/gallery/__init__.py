@@ -7,18 +7,15 @@ text. It must not know where pictures come from.
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 THUMBNAIL_SIDE: Final = 256
 """Large enough to be looked at alone, which a click on it does."""
-_JPEG_QUALITY: Final = 80
 
 # Autoescaping is on whatever the template is called: it is what makes a stranger's title text.
 _ENVIRONMENT: Final = Environment(
@@ -35,7 +32,7 @@ class Tile:
     caption, note
         A line below the image, and a fainter one below that.
     thumbnail
-        What `make_thumbnail` made; None leaves an empty frame.
+        A ``data:`` URL; None leaves an empty frame.
     link
         Where its caption leads; no link unless it is http or https.
     missing
@@ -66,13 +63,9 @@ class Shelf:
     text: str = ""
 
 
-def make_thumbnail(picture: Image.Image, side: int = THUMBNAIL_SIDE) -> str:
-    """Shrink a picture to at most `side` pixels and write it as a ``data:`` URL."""
-    small = picture.convert("RGB")
-    small.thumbnail((side, side))
-    file = io.BytesIO()
-    small.save(file, "JPEG", quality=_JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+def data_url(webp: bytes) -> str:
+    """Write a WebP as a URL that holds it."""
+    return "data:image/webp;base64," + base64.b64encode(webp).decode()
 
 
 def render_gallery(

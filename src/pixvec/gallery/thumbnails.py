@@ -13,18 +13,17 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Self
 
-from PIL import Image
-
 from pixvec.checkpoint import ProcessorConfig
 from pixvec.decode import DecodeOptions
-from pixvec.errors import FetchError, RowError
+from pixvec.errors import FetchError, ImageError, RowError
 from pixvec.fetch import Fetcher, FetchOptions
-from pixvec.gallery import THUMBNAIL_SIDE, make_thumbnail
+from pixvec.gallery import THUMBNAIL_SIDE, data_url
 from pixvec.isolation import CropMaker
 from pixvec.loop_thread import LoopThread
 from pixvec.threads import Threads
 
 _N_THREADS: Final = 2
+_LEAST_CROP: Final = ProcessorConfig(resize=16, center_crop=(16, 16))
 _N_WAITING: Final = 32
 """Pictures whose bytes are held or fetched at once."""
 
@@ -41,7 +40,11 @@ class PictureOptions(FetchOptions, DecodeOptions):
 
 
 def fetch_thumbnails(cells: Sequence[object], options: PictureOptions) -> list[str | RowError]:
-    """Make a square thumbnail for each cell, a ``data:`` URL as `make_thumbnail` makes it, or say why there is none."""
+    """Make a thumbnail for each cell, a ``data:`` URL of the whole image, or say why there is none.
+
+    Cells are URLs, paths, or the bytes of an image, a thumbnail's among them: whatever a table, or a file beside it,
+    brings is decoded apart and written anew.
+    """
     with LoopThread(_Road(options).open()) as loop:
         under_way = [loop.submit(loop.resource.thumbnail, cell) for cell in cells]
         return [thumbnail.result() for thumbnail in under_way]
@@ -51,9 +54,8 @@ class _Road:
     """The road of one cell to its thumbnail, and what the cells of a call share on it."""
 
     def __init__(self, options: PictureOptions) -> None:
-        square = ProcessorConfig(resize=THUMBNAIL_SIDE, center_crop=(THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         self._fetcher = Fetcher(options)
-        self._crops = CropMaker(options, square, min_side=THUMBNAIL_SIDE)
+        self._crops = CropMaker(options, _LEAST_CROP, min_side=THUMBNAIL_SIDE, thumbnail=THUMBNAIL_SIDE)
         self._threads = Threads(_N_THREADS, "thumbnails")
         self._slots = asyncio.Semaphore(_N_WAITING)
 
@@ -85,5 +87,7 @@ class _Road:
             return error
 
     def _make(self, body: bytes) -> str:
-        pixels, _ = self._crops.crop(body, sha256=hashlib.sha256(body).digest())
-        return make_thumbnail(Image.fromarray(pixels))
+        _, image = self._crops.crop(body, sha256=hashlib.sha256(body).digest())
+        if image.thumbnail is None:
+            raise ImageError("decoder_crash", "there is not enough memory for a thumbnail")
+        return data_url(image.thumbnail)

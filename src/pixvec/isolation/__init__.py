@@ -40,6 +40,8 @@ class CropMaker:
         What a crop is; its `output_size` is known.
     min_side
         As of `decode.Picture`.
+    thumbnail
+        As of `cropping.CropPlan`.
     kept
         Workers of earlier makers with the same options, to begin with; those that are idle at the end go there.
     program
@@ -52,6 +54,7 @@ class CropMaker:
         processor: ProcessorConfig,
         *,
         min_side: int | None = None,
+        thumbnail: int | None = None,
         kept: KeptWorkers | None = None,
         program: tuple[str, ...] = WORKER,
     ) -> None:
@@ -68,6 +71,7 @@ class CropMaker:
             resize=processor.resize,
             resample=processor.resample,
             center_crop=processor.center_crop,
+            thumbnail=thumbnail,
         )
         self._here, self._workers = _Here(self._plan), Workers(self._start_worker, kept)
         self._croppers: _Croppers = self._here if options.isolate == "never" else self._workers
@@ -91,7 +95,7 @@ class CropMaker:
             self._do_without(error)
 
     def crop(self, body: bytes, *, sha256: bytes) -> tuple[Crop, ImageFacts]:
-        """Decode a picture and crop it, and tell what it is.
+        """Decode a picture and crop it, and tell what it is; with its thumbnail, where one is asked for.
 
         Parameters
         ----------
@@ -112,9 +116,13 @@ class CropMaker:
         UsageError
             Isolation is demanded, and no worker can be started.
         """
-        header, pixels = self._twice_at_most(body)
-        facts = ImageFacts(sha256, header.format, header.width, header.height, header.frames, len(body))
-        return np.frombuffer(pixels, np.uint8).reshape(self._shape), facts  # (S, S, 3)
+        header, answer = self._twice_at_most(body)
+        n_pixel_bytes = math.prod(self._shape)
+        thumbnail = answer[n_pixel_bytes:] or None
+        facts = ImageFacts(
+            sha256, header.format, header.width, header.height, header.frames, len(body), thumbnail=thumbnail
+        )
+        return np.frombuffer(answer, np.uint8, n_pixel_bytes).reshape(self._shape), facts  # (S, S, 3)
 
     def close(self) -> None:
         """End the workers that are not kept; pictures that are being decoded are given up."""
@@ -145,7 +153,13 @@ class CropMaker:
     def _start_worker(self) -> Worker:
         options = self._options
         plan = pack_plan(self._plan, max_cpu_s=options.max_decode_cpu_s, max_bytes=options.max_decode_bytes)
-        return Worker(plan, n_crop_bytes=math.prod(self._shape), max_s=options.max_decode_s, program=self._program)
+        return Worker(
+            plan,
+            n_crop_bytes=math.prod(self._shape),
+            thumbnail=self._plan.thumbnail,
+            max_s=options.max_decode_s,
+            program=self._program,
+        )
 
     def _do_without(self, error: WorkerStartError) -> None:
         if self._options.isolate == "always":

@@ -23,6 +23,7 @@ import PIL
 from pixvec.decode import Header
 from pixvec.decode_worker import BODY, BUG, CROP, ERROR, GO, HEAD, HEADER, PLAN, READY, unpack_header
 from pixvec.errors import ImageError
+from pixvec.thumbnail import is_thumbnail, max_thumbnail_bytes
 
 WORKER: Final = ("-m", "pixvec.decode_worker")
 _START_S: Final = 60.0  # a tenth of a second is the rule; a machine that swaps takes longer
@@ -75,6 +76,8 @@ class Worker:
         As `decode_worker.pack_plan` writes it.
     n_crop_bytes
         The length of a crop.
+    thumbnail
+        As of `cropping.CropPlan`.
     max_s
         The longest that an answer may take.
     program
@@ -86,10 +89,20 @@ class Worker:
         The process cannot be started.
     """
 
-    def __init__(self, plan: bytes, *, n_crop_bytes: int, max_s: float, program: tuple[str, ...] = WORKER) -> None:
+    def __init__(
+        self,
+        plan: bytes,
+        *,
+        n_crop_bytes: int,
+        thumbnail: int | None = None,
+        max_s: float,
+        program: tuple[str, ...] = WORKER,
+    ) -> None:
         if not sys.executable or getattr(sys, "frozen", False) or os.name != "posix":
             raise WorkerStartError("this program brings no Python interpreter that workers could run in")
         self._n_crop_bytes = n_crop_bytes
+        self._thumbnail = thumbnail
+        self._max_answer = n_crop_bytes + (0 if thumbnail is None else max_thumbnail_bytes(thumbnail))
         self._max_s = max_s
         self._socket, far_end = socket.socketpair()
         try:
@@ -158,10 +171,16 @@ class Worker:
             The worker does not answer.
         """
         crop = self._ask(GO, b"", wanted=CROP)
-        if len(crop) != self._n_crop_bytes:
+        if not self._makes_sense(crop):
             raise self._lost("the decoder's answer makes no sense", is_the_picture=True)
         self.is_idle = True
         return crop
+
+    def _makes_sense(self, crop: bytes) -> bool:
+        if self._thumbnail is None:
+            return len(crop) == self._n_crop_bytes
+        thumbnail = crop[self._n_crop_bytes :]
+        return len(crop) == self._n_crop_bytes or is_thumbnail(thumbnail, self._thumbnail)
 
     def kill(self) -> None:
         """End the process; a thread that waits for its answer finds it lost. May be called from any thread."""
@@ -193,7 +212,7 @@ class Worker:
     def _receive(self, wanted: bytes, *, max_s: float) -> bytes:
         deadline = time.monotonic() + max_s
         kind, length = HEAD.unpack(self._receive_bytes(HEAD.size, deadline))
-        if kind not in (wanted, ERROR, BUG) or length > max(_LONGEST_ANSWER, self._n_crop_bytes):
+        if kind not in (wanted, ERROR, BUG) or length > max(_LONGEST_ANSWER, self._max_answer):
             raise self._lost("the decoder's answer makes no sense", is_the_picture=True)
         payload = self._receive_bytes(length, deadline)
         if kind == BUG:

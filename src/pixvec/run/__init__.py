@@ -28,6 +28,7 @@ from pixvec.run.output import settle
 from pixvec.run.parts import list_parts
 from pixvec.run.piece_files import list_pieces
 from pixvec.run.retry import open_retry, retry_in_file, retry_in_folder
+from pixvec.run.thumbnails import remove_thumbnails
 from pixvec.run.to_file import embed_to_file
 from pixvec.run.to_folder import check_folder, embed_to_folder
 from pixvec.run.work_folder import REPLACEMENT, work_folder
@@ -52,7 +53,10 @@ def run_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
         else:
             job, embed = _open(Path(input), Path(output), options), embed_to_folder if is_folder else embed_to_file
         with _telling_what_is_safe(job, work, place):
+            if options.restart:
+                remove_thumbnails(work)
             embed(job, work, place)
+            remove_thumbnails(work, but_of=[*list_parts(work), *list_parts(work / REPLACEMENT)])
     judge(job)
     return job.report
 

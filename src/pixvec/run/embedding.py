@@ -25,6 +25,7 @@ from pixvec.run.job import Job
 from pixvec.run.part_files import PartWriter
 from pixvec.run.parts import Part, Plan, finished_parts
 from pixvec.run.pieces import Pieces
+from pixvec.run.thumbnails import keep_thumbnails, thumbnails_of
 from pixvec.run.work_folder import REPLACEMENT, UNFINISHED
 from pixvec.table import Chunk, open_frame
 from pixvec.values import Row
@@ -224,7 +225,7 @@ class _Parts:
         making.write_decided()
         if making.is_whole:
             self._in_the_making.remove(making)
-            part = making.put(self._folder)
+            part = making.put(self._folder, self._work)
             self._pieces.forget(part)
             self.done.append(part)
         self._n_bytes = sum(making.n_bytes for making in self._in_the_making)
@@ -244,6 +245,7 @@ class _Making:
         self._whole_rows = whole_rows
         self._digest = RowsDigest()
         self._failures = Counter[str]()
+        self._thumbnails: dict[bytes, bytes] = {}
 
     @property
     def is_whole(self) -> bool:
@@ -262,9 +264,10 @@ class _Making:
         while self._spans and self._spans[0].is_decided:
             self._write(self._spans.popleft())
 
-    def put(self, folder: Path) -> Part:
+    def put(self, folder: Path, work: Path) -> Part:
         """Let the part appear."""
         part = Part(self._start, self.stop, self._digest.hexdigest(), self._failures)
+        keep_thumbnails(self._job, work, part, self._thumbnails)
         self.writer.put(folder, part, self._job.facts)
         return part
 
@@ -276,6 +279,7 @@ class _Making:
         self.writer.write(source.with_results(results, dropped=self._job.dropped) if self._whole_rows else results)
         self._digest.add(span.table)
         self._failures.update(row.error for row in rows if row.error)
+        self._thumbnails.update(thumbnails_of(rows))
 
 
 _Place: TypeAlias = tuple[_Making, Span, int]

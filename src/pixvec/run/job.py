@@ -179,11 +179,17 @@ class Job:
         is_full: Callable[[], bool] = lambda: False,
     ) -> Generator[tuple[int, Row], None, None]:
         """Take cells to their rows, each handed out with its cell's number as soon as it is decided."""
-        how = (self.model, self.options, self.report, on_progress)
+        how, keep_going = (self.model, self.options, self.report, on_progress), self.options.keep_going
         if self.options.texts is None:
-            keep_going = self.options.keep_going
-            return embed_unordered(cells, *how, keep_going=keep_going, is_full=is_full, n_unkept=n_unkept)
-        return _numbered(embed_text_cells(cells, *how, keep_going=self.options.keep_going))
+            return embed_unordered(
+                cells,
+                *how,
+                keep_going=keep_going,
+                is_full=is_full,
+                n_unkept=n_unkept,
+                thumbnails=self.options.thumbnails,
+            )
+        return _numbered(embed_text_cells(cells, *how, keep_going=keep_going))
 
     def chunks(self, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read the rows, or some of their columns. What is found wrong with them now breaks the run."""

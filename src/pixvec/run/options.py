@@ -15,6 +15,7 @@ from pixvec.report import OnProgress
 from pixvec.result_columns import ResultOptions
 from pixvec.settings import Settings
 from pixvec.table import ReadOptions, TableReader, find_text_column, find_url_column
+from pixvec.thumbnail import MAX_SIDE, MIN_SIDE
 
 _COUNT_OR_SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 
@@ -60,6 +61,14 @@ class FileOptions(TableOptions, ReadOptions, group="runs"):
     )
     retry_failed: bool = option(False, "embed again, in the finished output, the rows that may succeed at a later time")
     retry_codes: str | None = option(None, "embed again the rows with these codes: http_403,timeout")
+    thumbnails: int | None = option(
+        None,
+        "keep a WebP of each distinct image, at most this many pixels on its longer side, in NAME.thumbnails.parquet, "
+        "for pages to show; 96 when given without a number",
+        minimum=MIN_SIDE,
+        maximum=MAX_SIDE,
+        alone=96,
+    )
     keep_going: bool = option(False, "make a row of a bug, internal_error, and go on; the exit status is 1")
     quiet: bool = option(False, "no progress and no summary")
     progress: bool | OnProgress | None = None
@@ -67,6 +76,9 @@ class FileOptions(TableOptions, ReadOptions, group="runs"):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.max_failed_rows(0)
+        if self.thumbnails is not None and (self.texts is not None or not self.image_info):
+            why = "texts have none" if self.texts is not None else "`image_info` writes the hash that finds them"
+            raise UsageError(f"`thumbnails={self.thumbnails}` keeps thumbnails of images: {why}")
         if self.retried_words and self.restart:
             raise UsageError("`restart=True` replaces the output, and a retry completes it: choose one")
         for code in self._retry_codes():

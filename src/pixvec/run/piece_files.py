@@ -11,6 +11,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -49,7 +50,8 @@ class PieceFile:
     """A piece that rows are added to, each batch as soon as it is given: an end of the process loses none of them."""
 
     def __init__(self, path: Path, schema: pa.Schema, facts: Mapping[str, Any]) -> None:
-        columns = [pa.field("row", pa.int64()), pa.field("cell", pa.binary(CELL_HASH_BYTES)), *schema]
+        named = [("row", pa.int64()), ("cell", pa.binary(CELL_HASH_BYTES)), ("thumbnail", pa.binary())]
+        columns = [*(pa.field(name, type_) for name, type_ in named), *schema]
         written = json.dumps({"facts": facts}, sort_keys=True)
         self._schema = pa.schema(columns, {_METADATA_KEY: written})
         self._file = path.open("xb", buffering=0)
@@ -58,9 +60,15 @@ class PieceFile:
         self.is_unsynced = False
         self._add(self._schema)
 
-    def add(self, rows: Sequence[int], cell_hashes: Sequence[bytes], results: pa.Table) -> None:
-        """Add rows, each with its number, the hash of its cell and its results."""
-        named = [pa.array(rows, pa.int64()), pa.array(cell_hashes, pa.binary(CELL_HASH_BYTES))]
+    def add(
+        self, rows: Sequence[int], cell_hashes: Sequence[bytes], thumbnails: Sequence[bytes | None], results: pa.Table
+    ) -> None:
+        """Add rows, each with its number, the hash of its cell, the thumbnail of its image and its results."""
+        named = [
+            pa.array(rows, pa.int64()),
+            pa.array(cell_hashes, pa.binary(CELL_HASH_BYTES)),
+            pa.array(thumbnails, pa.binary()),
+        ]
         columns = [*named, *(column.combine_chunks() for column in results.columns)]
         self._add(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         self.n_rows += len(rows)
@@ -134,18 +142,26 @@ class ReadPiece:
     @property
     def codes(self) -> NDArray[np.object_]:
         """Why they have no vector, (N,); None where they have one."""
-        codes: NDArray[np.object_] = self._table.column(3).to_numpy()
+        codes: NDArray[np.object_] = self._table.column(4).to_numpy()
         return codes
+
+    @property
+    def thumbnails(self) -> list[bytes | None]:
+        """The thumbnails of their images, N; None where there is none."""
+        thumbnails: list[bytes | None] = self._table.column(2).to_pylist()
+        return thumbnails
 
     @property
     def results(self) -> pa.Table:
         """The result columns."""
-        return self._table.select(range(2, self._table.num_columns))
+        return self._table.select(range(3, self._table.num_columns))
 
 
 def read_rows(path: Path) -> list[Row]:
     """Read a piece's rows."""
-    return result_rows(ReadPiece(path).results)
+    piece = ReadPiece(path)
+    pairs = zip(result_rows(piece.results), piece.thumbnails, strict=True)
+    return [replace(row, image=row.image and replace(row.image, thumbnail=thumbnail)) for row, thumbnail in pairs]
 
 
 def _frames(content: bytes) -> Iterator[pa.Buffer]:

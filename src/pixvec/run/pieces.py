@@ -149,7 +149,7 @@ class Pieces:
         results = result_table(decided, self._job.results)
         with self._job.publishing():
             file = self._open_file()
-            file.add(rows, cells, results)
+            file.add(rows, cells, [row.image and row.image.thumbnail for row in decided], results)
             self._rows_in[file.path] = np.append(self._rows_in[file.path], np.array(rows, np.int64))
             self._pending.clear()
             if file.n_rows >= _PIECE_ROWS:

@@ -6,6 +6,7 @@ the output: a stopped retry loses nothing. A folder's parts are rewritten one by
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from pixvec.columns import open_column
 from pixvec.errors import UsageError
+from pixvec.provenance import model_named
 from pixvec.reach import LIFTABLE, lifted_codes, reach
 from pixvec.result_columns import read_provenance, restated, result_names, result_table
 from pixvec.run.embedding import embed_parts
@@ -30,6 +32,7 @@ from pixvec.run.output import put_table, read_facts
 from pixvec.run.part_files import PartWriter, Results
 from pixvec.run.parts import Part, finished_parts, list_parts, remove_obsolete_parts, remove_parts
 from pixvec.run.pieces import Pieces
+from pixvec.run.thumbnails import keep_thumbnails, put_thumbnails, thumbnails_of
 from pixvec.run.work_folder import REPLACEMENT, UNFINISHED
 from pixvec.table import Chunk, TableReader, create_table, open_table
 from pixvec.table.cell_text import is_text, recast
@@ -90,7 +93,7 @@ def open_retry(output: Path, options: FileOptions) -> Job:
         source=RetriedRows(source, options, lifted),
         column=options.texts or options.column or facts["column"],
         dropped=(),
-        options=replace(options, limit=None),
+        options=replace(options, limit=None, model=_model(options, facts)),
         counted=source,
         retried_sha256=file_sha256(table),
         lifted=lifted,
@@ -118,6 +121,7 @@ def retry_in_file(job: Job, work: Path, place: Path) -> None:
     if parts:
         now = _facts_now(job, facts, [Part(0, 0, failures=kept, facts=facts), *parts])
         _merge(job, table, Results(work, parts, job.results), work / place.name, now)
+        put_thumbnails(job, work, place, parts, folder=work, adds=True)
         put_table(work / place.name, place, now, output=job.output)
     job.report.was_finished = not parts
     remove_parts(work)
@@ -151,7 +155,13 @@ def retry_in_folder(job: Job, work: Path, place: Path) -> None:
         for part in affected:
             _rewrite(job, part, rows, work, place)
             pieces.forget(part)
+    put_thumbnails(job, work, place, parts, folder=place, adds=True)
     job.report.was_finished = not affected
+
+
+def _model(options: FileOptions, facts: Mapping[str, Any]) -> str | os.PathLike[str]:
+    """Name the model: the one that the table names, unless the caller names another than everybody has."""
+    return (model_named(facts) if options.model == FileOptions.model else None) or options.model
 
 
 def _one_table(output: Path) -> Path:
@@ -250,7 +260,7 @@ def _written_field(field: pa.Field, job: Job) -> pa.Field:
 
 def _rewrite(job: Job, part: Part, rows: Iterator[Row], work: Path, place: Path) -> None:
     """Write a folder's part with the new results in the place of the old ones."""
-    failures = Counter[str]()
+    failures, thumbnails = Counter[str](), dict[bytes, bytes]()
     table = open_table(place / part.name)
     names = _result_names(table, job.options)
     lifted = job.lifted_codes(part.facts)
@@ -261,11 +271,14 @@ def _rewrite(job: Job, part: Part, rows: Iterator[Row], work: Path, place: Path)
     with closing(PartWriter(work / UNFINISHED, job)) as writer:
         for chunk in table.chunks(CHUNK_ROWS):
             mask = _mask(chunk.table, job.options, lifted)
-            new = result_table(list(islice(rows, int(mask.sum()))), job.results)
+            retried = list(islice(rows, int(mask.sum())))
+            thumbnails.update(thumbnails_of(retried))
+            new = result_table(retried, job.results)
             old = chunk.table.select(names)
             merged = _merged(old, new, mask, old.schema)
             failures.update(filter(None, merged.column(1).to_pylist()))
             writer.write(_with_columns(chunk.table, merged).cast(schema))
+        keep_thumbnails(job, work, part, thumbnails)
         writer.put(place, replace(part, failures=failures), facts)
 
 

@@ -17,6 +17,7 @@ from pixvec.run.job import CHUNK_ROWS, InputError, Job
 from pixvec.run.output import put_table, read_facts
 from pixvec.run.part_files import Results
 from pixvec.run.parts import Part, Plan, parts_folder, remove_obsolete_parts, remove_parts
+from pixvec.run.thumbnails import put_thumbnails, say_without_thumbnails
 from pixvec.table import Chunk, TableWriter, content_sha256, create_table, open_table
 
 
@@ -34,11 +35,13 @@ def embed_to_file(job: Job, work: Path, place: Path) -> None:
     is_replacing = folder != work
     if place.exists() and not is_replacing:
         _count_finished(job, place, _check_finished(job, place))
+        say_without_thumbnails(job, place)
         remove_obsolete_parts(folder, place, job.facts)
     else:
         parts = embed_parts(job, work, folder, whole_rows=False)
         facts = {**job.provenance, **_finished_facts(job), **job.liftable(parts)}
         _assemble(job, parts, folder, work / place.name, facts)
+        put_thumbnails(job, work, place, parts, folder=folder)
         _put(job, work / place.name, place, facts, is_replacing=is_replacing)
         remove_parts(folder)
 

@@ -14,6 +14,7 @@ from pixvec.run.embedding import embed_parts
 from pixvec.run.job import Job
 from pixvec.run.part_files import PartWriter
 from pixvec.run.parts import Part, parts_folder
+from pixvec.run.thumbnails import put_thumbnails
 from pixvec.run.work_folder import REPLACED, UNFINISHED, flush
 from pixvec.table import check_path, open_frame, reporting_write_errors
 
@@ -37,6 +38,7 @@ def embed_to_folder(job: Job, work: Path, place: Path) -> None:
         parts = embed_parts(job, work, folder, whole_rows=True)
         if not parts:
             _write_empty(job, work, folder)
+        put_thumbnails(job, work, place, parts, folder=folder, adds=folder == place)
     finally:
         with suppress(OSError):  # it holds parts
             folder.rmdir()

@@ -29,13 +29,14 @@ from pixvec.table.formats import (
     read_table,
 )
 from pixvec.table.frame import Frame, open_frame
-from pixvec.table.listing import content_sha256, list_files
+from pixvec.table.listing import THUMBNAILS_ENDING, content_sha256, list_files
 from pixvec.table.options import ReadOptions
 from pixvec.table.parquet import ParquetWriter, check_type
 from pixvec.table.url_column import find_text_column, find_url_column
 
 __all__ = [
     "TABLE_ENDINGS",
+    "THUMBNAILS_ENDING",
     "Chunk",
     "Frame",
     "ReadOptions",

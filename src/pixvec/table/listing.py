@@ -17,6 +17,9 @@ from pixvec.errors import UsageError
 PICTURE_ENDINGS: Final = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
+THUMBNAILS_ENDING: Final = ".thumbnails.parquet"
+"""How the name of a file ends that goes with a table and is no part of it."""
+
 _ASIDE: Final = (".", "_")
 _NULL_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 
@@ -58,7 +61,7 @@ def _unescaped(name: str) -> str:
 def list_files(place: Path) -> Listing | None:
     """List the files of a folder, or those that a pattern matches; None for one file, whether it is there or not.
 
-    Names that begin with a dot or an underscore are left aside.
+    Names that begin with a dot or an underscore are left aside, and files of thumbnails.
     """
     if place.is_dir():
         return _listing(place, place, _walk(place))
@@ -94,7 +97,7 @@ def _listing(place: Path, root: Path, paths: Iterator[Path]) -> Listing:
 
 
 def _is_aside(path: Path) -> bool:
-    return any(part.startswith(_ASIDE) for part in path.parts)
+    return path.name.endswith(THUMBNAILS_ENDING) or any(part.startswith(_ASIDE) for part in path.parts)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
