@@ -43,7 +43,7 @@ def test_rows_are_shown_as_thumbnails_in_a_frame_that_loads_and_runs_nothing(ser
     assert framed.startswith('<iframe sandbox="" ')
     assert framed.count("<") == 2
     page = html.unescape(framed)
-    assert page.count('src="data:image/jpeg;base64,') == 1
+    assert page.count('src="data:image/webp;base64,') == 1
     assert "default-src 'none'" in page
     assert "<script" not in page
     assert 'src="http' not in page
@@ -55,13 +55,13 @@ def test_what_was_found_can_be_shown() -> None:
         pd.DataFrame({"image": [image_bytes(), image_bytes(seed=1)]}), column="image", model="demo"
     )
     found = pixvec.search(frame, "a house", k=1)
-    assert pixvec.show(found, column="image").html.count("data:image/jpeg") == 1
+    assert pixvec.show(found, column="image").html.count("data:image/webp") == 1
 
 
 def test_pictures_of_arrays_are_shown_and_failures_say_why() -> None:
     images = pd.DataFrame({"image": [np.zeros((9, 9, 3), np.uint8), np.zeros(3)]})
     page = pixvec.show(images, column="image").html
-    assert page.count("data:image/jpeg") == 1
+    assert page.count("data:image/webp") == 1
     assert "unsupported_format" in page
 
 
