@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixvec.checkpoint import Weights
-from pixvec.engine import Node, constant, ops
+from pixvec.engine import Node, constant, fuses_unevenly, ops
 
 _QUICK_GELU = np.float32(1.702)
 
@@ -82,12 +82,21 @@ def _first_token(x: Node) -> Node:
 
 def _attention(queries: Node, keys: Node, weights: Weights, name: str, config: TowerConfig, *, causal: bool) -> Node:
     square = (config.hidden_size, config.hidden_size)
-    q = _split_heads(linear(queries, weights, f"{name}.q_proj", square), config)
+    q = _split_heads(_scaled_queries(queries, weights, f"{name}.q_proj", config), config)
     k = _split_heads(linear(keys, weights, f"{name}.k_proj", square), config)
     v = _split_heads(linear(keys, weights, f"{name}.v_proj", square), config)
-    attended = ops.scaled_dot_product_attention(q, k, v, causal=causal)  # scaled by (W / H) ** -0.5
+    attended = ops.scaled_dot_product_attention(q, k, v, None, ops.constant(np.float32(1)), causal=causal)
     joined = ops.reshape(ops.transpose(attended, integers(0, 2, 1, 3)), integers(0, 0, -1), True)  # (B, T, W)
     return linear(joined.output(0), weights, f"{name}.out_proj", square)
+
+
+def _scaled_queries(x: Node, weights: Weights, name: str, config: TowerConfig) -> Node:
+    """Project to queries that are scaled by (W / H) ** -0.5, in the weights: a product of its own would be fused."""
+    width = config.hidden_size
+    scale = np.float32((width // config.num_attention_heads) ** -0.5)
+    kernel, bias = weights.take(f"{name}.weight", (width, width)), weights.take(f"{name}.bias", (width,))
+    product = ops.matmul(x, embed_constant(kernel * scale), False, True)
+    return ops.add(product, embed_constant(bias * scale)).output(0)
 
 
 def _split_heads(x: Node, config: TowerConfig) -> Node:
@@ -102,6 +111,13 @@ def _mlp(x: Node, weights: Weights, name: str, config: TowerConfig) -> Node:
 
 
 def _activate(x: Node, config: TowerConfig) -> Node:
+    if not fuses_unevenly():
+        return _activation(x, config)
+    flat = ops.reshape(x, integers(0, -1), True).output(0)  # (B, T, M) -> (B, T * M), which keeps the two apart
+    return ops.reshape(_activation(flat, config), integers(0, -1, config.intermediate_size), True).output(0)
+
+
+def _activation(x: Node, config: TowerConfig) -> Node:
     if config.hidden_act == "quick_gelu":
         return ops.swish(x, ops.constant(_QUICK_GELU)).output(0)  # x * sigmoid(1.702 x)
     return ops.gelu(x, "ERF").output(0)
