@@ -149,8 +149,14 @@ def test_paths_are_completed_by_the_shell() -> None:
         (["emebd"], "there is no command 'emebd'; did you mean 'embed'?"),
         (["models", "chekc"], "there is no command 'chekc'; did you mean 'check'?"),
         (["embed", "{t}", "-o", "o.csv", "--retry-faild"], "--retry-failed"),
-        (["embed", "{t}", "-o", "o.csv", "-c", "imge_url"], "no column 'imge_url'; did you mean 'image_url'?"),
-        (["embed", "{t}", "-o", "o.csv", "--texts", "titel"], "no column 'titel'; did you mean 'title'?"),
+        (
+            ["embed", "{t}", "-o", "o.csv", "--output-column", "v", "-c", "imge_url"],
+            "no column 'imge_url'; did you mean 'image_url'?",
+        ),
+        (
+            ["embed", "{t}", "-o", "o.csv", "--output-column", "v", "--texts", "titel"],
+            "no column 'titel'; did you mean 'title'?",
+        ),
         (["embed", "{t}", "-o", "o.parqet"], "did you mean '.parquet'?"),
         (["search", "{t}", "a fir", "--show", "titel"], "no column 'titel'; did you mean 'title'?"),
         (["search", "{t}", "a fir", "--vectors", "embeding"], "no column 'embeding'; did you mean 'embedding'?"),

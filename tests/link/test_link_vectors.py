@@ -139,12 +139,12 @@ def test_the_quantile_of_equal_weights_leaves_all() -> None:
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"n_nearest": 0}, "n_nearest=0: expected at least 1"),
-        ({"n_nearest": 1.5}, "n_nearest=1.5: expected int, got float"),
-        ({"similarity_min": 1.1}, "similarity_min=1.1: expected at most 1"),
-        ({"similarity_min": -1.1}, "similarity_min=-1.1: expected at least -1"),
-        ({"similarity_min_q": NAN}, "similarity_min_q=nan: expected at most 1"),
-        ({"metric": "euclidean"}, "metric='euclidean': expected one of angular"),
+        ({"n_nearest": 0}, "`n_nearest=0`: expected at least 1"),
+        ({"n_nearest": 1.5}, "`n_nearest=1.5`: expected int, got float"),
+        ({"similarity_min": 1.1}, "`similarity_min=1.1`: expected at most 1"),
+        ({"similarity_min": -1.1}, "`similarity_min=-1.1`: expected at least -1"),
+        ({"similarity_min_q": NAN}, "`similarity_min_q=nan`: expected at most 1"),
+        ({"metric": "euclidean"}, "`metric='euclidean'`: expected one of angular"),
     ],
 )
 def test_a_wrong_option_is_named(keywords: dict[str, object], message: str) -> None:

@@ -82,6 +82,8 @@ class PieceFile:
                 frame = frame[self._file.write(frame) :]
         except BaseException:  # what follows half a frame would not be found
             self.close()
+            if not self.n_rows:
+                self.path.unlink(missing_ok=True)
             raise
 
     @property
