@@ -20,8 +20,8 @@ demo: $(VENV)/base.done  ## embed 300 URLs of drawn pictures over real HTTP, sea
 test: $(VENV)/test.done  ## run every test that needs no reference implementation
 	$(VENV)/bin/python -m pytest
 
-test-all: $(VENV_ALL)/all.done  ## install torch and transformers, and run every test
-	$(VENV_ALL)/bin/python -m pytest
+test-all: test $(VENV_ALL)/all.done  ## run the same, and then the tests that compare with torch and transformers
+	$(VENV_ALL)/bin/python -m pytest -m oracle
 
 lint: $(VENV)/lint.done  ## check style, types and the floors of the house
 	$(VENV)/bin/ruff check
