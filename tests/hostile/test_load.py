@@ -68,14 +68,14 @@ def web() -> Iterator[Web]:
 @pytest.fixture(scope="module")
 def load(web: Web, checkpoint: str) -> Load:
     kinds, cells = zip(*put_up_column(web, N_ROWS, fault_share=0.3, n_rare=1), strict=True)
-    waits = {"timeout_s": 3.0, "connect_timeout_s": 2.0, "max_retry_after_s": 0.5, "backoff_s": 0.01}
+    waits = {"timeout_s": 8.0, "connect_timeout_s": 6.0, "max_retry_after_s": 0.5, "backoff_s": 0.01}
     options = {"model": checkpoint, "allow_address": web.addresses, "max_bytes": 4 << 20, **waits}
     program = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         input=json.dumps([options, cells]),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=110,
         check=False,
     )
     assert (program.returncode, program.stderr) == (0, "")
