@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,35 @@ def test_one_bare_array_is_no_column(shape: tuple[int, ...], checkpoint: str) ->
         pixvec.embed_images(np.zeros(shape, np.uint8), model=checkpoint)
 
 
+@pytest.mark.parametrize("hold", [io.BytesIO, bytearray, memoryview], ids=["BytesIO", "bytearray", "memoryview"])
+def test_one_bare_image_is_no_column(hold: Any, embedder: pixvec.Embedder, checkpoint: str) -> None:
+    with pytest.raises(pixvec.UsageError, match="put it in a list"):
+        pixvec.embed_images(hold(image_bytes()), model=checkpoint)
+    with pytest.raises(pixvec.UsageError, match="put it in a list"):
+        embedder.embed(hold(image_bytes()))
+
+
+def test_a_bare_file_is_an_image_and_not_its_lines(embedder: pixvec.Embedder, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(image_bytes())
+    with (tmp_path / "a.jpg").open("rb") as file, pytest.raises(pixvec.UsageError, match="put it in a list"):
+        embedder.embed(file)
+
+
 URLS = ["http://a.example/1.jpg", "http://a.example/2.jpg"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("|".join(URLS), " | ".join(URLS), ",".join(URLS), ", ".join(URLS), "; ".join(URLS), " ".join(URLS)),
+        json.dumps(URLS),
+    ],
+)
+def test_the_line_that_is_shown_makes_a_row_of_each_url(cell: str, embedder: pixvec.Embedder) -> None:
+    code, detail = reason(embedder, cell)
+    assert code == "invalid_url"
+    series = pd.Series([cell])
+    assert eval(detail.split("`")[1], {"json": json, "series": series}).tolist() == URLS  # noqa: S307 (it is ours)
 
 
 @pytest.mark.parametrize(

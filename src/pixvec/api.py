@@ -14,7 +14,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Protocol, Self, TypeAli
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.columns import Column, image_cell, open_column, value_cell
+from pixvec.columns import Column, image_cell, is_lazy, open_column, value_cell
 from pixvec.cores import n_cores
 from pixvec.errors import PixvecWarning, RowError, UsageError
 from pixvec.forks import once
@@ -174,7 +174,7 @@ class Embedder(Settings):
         return self._model.embed_texts(listed)
 
     def _embed(self, road: _Road, column: object, what: str, progress: bool | OnProgress | None) -> Embeddings:
-        cells = open_column(list(column) if isinstance(column, Iterator) else column, what=what)
+        cells = open_column(list(column) if is_lazy(column) else column, what=what)
         report = Report()
         rows = list(_rows(road, _cells(cells, what), self._model, self, report, progress=progress))
         return Embeddings(
@@ -342,7 +342,7 @@ def embed_texts(texts: object, options: TextOptions) -> Any:
 
 
 def _embed_column(road: _Road, given: object, what: str, options: ColumnOptions | TextOptions) -> Any:
-    if isinstance(given, Iterator):
+    if is_lazy(given):
         return _embed_lazily(road, map(image_cell if what == "images" else value_cell, given), options)
     column = open_column(given, what=what)
     model = ClipModel.load(options)

@@ -6,8 +6,9 @@ hold is not this module's business.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,15 @@ from pixvec.columns.families import is_a, open_arrow, open_dataset_column, open_
 from pixvec.errors import UsageError
 from pixvec.values import Vectors
 
-__all__ = ["Column", "Mask", "image_cell", "open_column", "value_cell"]
+__all__ = ["Column", "Mask", "image_cell", "is_lazy", "open_column", "value_cell"]
+
+_ONE_FILE = (bytes, bytearray, memoryview, io.RawIOBase, io.BufferedIOBase)
+"""What holds the bytes of one image; a binary file would give its lines, where a file of text gives one URL in each."""
+
+
+def is_lazy(images: object) -> TypeGuard[Iterator[object]]:
+    """Tell whether a column gives its cells one after another: an iterator, and not one open image."""
+    return isinstance(images, Iterator) and not isinstance(images, _ONE_FILE)
 
 
 def open_column(images: object, *, what: str = "images") -> Column:
@@ -69,7 +78,7 @@ def _hint(images: object, what: str) -> str:
     name = kind.__name__
     if hasattr(kind, "columns") or hasattr(kind, "column_names"):  # a lazy frame would have to be asked for its own
         return f"{what} must be one column, not a whole {name}: choose a column, or call embed_table"
-    if isinstance(images, str | bytes) or hasattr(images, "__fspath__") or is_a(images, "PIL.Image", "Image"):
+    if isinstance(images, (str, *_ONE_FILE)) or hasattr(images, "__fspath__") or is_a(images, "PIL.Image", "Image"):
         return f"{what} must be a column, not one {name}: put it in a list"
     if isinstance(images, Iterator):
         return f"{what} must have a length here, not be read as they come ({name}): make a list of it"

@@ -38,7 +38,7 @@ def array_png(array: NDArray[Any]) -> bytes:
     if array.dtype != np.uint8 or not is_picture or not array.size:
         raise ImageError(
             "unsupported_format",
-            f"an array of {array.dtype} in the shape {array.shape}; pictures are uint8 in the shape (H, W), (H, W, 1), "
+            f"an array of {array.dtype} in the shape {array.shape}; an image is uint8 in the shape (H, W), (H, W, 1), "
             "(H, W, 3) or (H, W, 4)",
         )
     return image_png(Image.fromarray(np.ascontiguousarray(plane)))
@@ -80,7 +80,7 @@ def _plain(image: Image) -> Image:
     from PIL import Image as Pillow  # noqa: PLC0415 (see above)
 
     if image.mode in {"I", "F"}:
-        raise ValueError("no black and white are agreed for its numbers; convert it to L or I;16")
+        raise ValueError("this mode defines no black and white; convert it to L or I;16")
     if image.mode.startswith("I;16"):
         return Pillow.fromarray(np.asarray(image).astype("<u2"))
     mode = _WITH_ALPHA.get(image.mode, image.mode if image.mode in _CLEAR_MODES else "RGB")
