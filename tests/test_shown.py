@@ -27,6 +27,13 @@ def test_embeddings_say_how_many_and_why_not(checkpoint: str) -> None:
     assert len(shown) < 500
 
 
+def test_a_report_is_short(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text('image_url\nhttp://127.0.0.1:8080/a.jpg\n""\n')
+    report = pixvec.embed_file(tmp_path / "in.csv", tmp_path / "o.csv", model="demo", max_failed="100%", quiet=True)
+    assert repr(report) == "<pixvec.Report of 2 rows, 2 without a vector (address_blocked 1, null_input 1)>"
+    assert "failures: address_blocked 1, null_input 1" in report._repr_html_()
+
+
 def test_an_embedder_says_its_model_and_what_differs_from_the_defaults(checkpoint: str) -> None:
     with pixvec.Embedder(model=checkpoint, precision="fp32", header=("a.example: X-Key: secret",)) as embedder:
         assert repr(embedder) == f"Embedder(model={checkpoint!r}, precision='fp32')"

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -22,7 +23,7 @@ _MAX_HOSTS = 10_000
 """Hosts that failures are counted by, the first ones; a column may have millions."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Report:
     """The counts of one call; they grow while it runs."""
 
@@ -149,6 +150,13 @@ class Report:
             "seconds": round(self.seconds, 3),
             "was_finished": self.was_finished,
         }
+
+    def __repr__(self) -> str:
+        failed = f", {self.n_failed:,} without a vector ({most_common(self.failures, 3)})" if self.n_failed else ""
+        return f"<pixvec.Report of {self.n_rows:,} rows{failed}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
 
     def __str__(self) -> str:
         """Say it for a person, in a few lines."""
