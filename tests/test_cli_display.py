@@ -104,6 +104,13 @@ def test_row_numbers_say_where_they_start(table: Path, tmp_path: Path, capsys: p
     assert "Rows are counted from 0." in (tmp_path / "d.html").read_text()
 
 
+def test_what_is_no_problem_is_not_red(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("image_url\nhttp://127.0.0.1:8080/a.jpg\n")
+    said = on_terminal("embed", str(tmp_path / "in.csv"), "-o", str(tmp_path / "o.csv"), "--model", "demo")[1]
+    assert "\x1b[1mpixvec:\x1b[0m reading images from column 'image_url'" in said
+    assert "\x1b[31m\x1b[1mpixvec:\x1b[0m reading" not in said
+
+
 def test_colour_is_for_terminals_alone(table: Path) -> None:
     assert "\x1b[1mrank" in on_terminal(*search(table))[0]
     assert on_terminal("embed", "nowhere.csv", "-o", "o.csv")[1].startswith("\x1b[31m\x1b[1mpixvec:\x1b[0m there is")

@@ -86,6 +86,7 @@ def test_the_options_of_embed_are_in_groups(capsys: pytest.CaptureFixture[str]) 
         for heading, body in zip(sections[::2], sections[1::2], strict=True)
     }
     assert list(flags) == ["Options", "Table", "Model", "Reach", "Limits", "Runs"]
+    assert re.match(r"\s*-c, --column ", sections[sections.index("Table") + 1])
     assert {"output", "json", "help"} <= flags["Options"]
     assert {"column", "texts", "delimiter", "output-column"} <= flags["Table"]
     assert {"model", "precision", "normalize"} <= flags["Model"]

@@ -74,7 +74,7 @@ def _statuses() -> str:
 
 def commands() -> str:
     """Every command's help, as it is printed."""
-    with click.Context(cli, info_name="pixvec") as context:
+    with click.Context(cli, info_name="pixvec", **cli.context_settings) as context:
         return "\n\n".join(_helps(cli, context))
 
 

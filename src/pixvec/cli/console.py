@@ -28,6 +28,11 @@ def say(text: str) -> None:
     _print_aside(_readable(text))
 
 
+def say_note(text: str) -> None:
+    """Print what a command does on its own account, on stderr."""
+    _print_aside(f"{click.style('pixvec:', bold=True)} {_readable(text)}")
+
+
 def say_problem(text: str) -> None:
     """Print what went wrong, or what one should know of, on stderr."""
     _print_aside(f"{click.style('pixvec:', fg='red', bold=True)} {_readable(text)}")

@@ -18,6 +18,8 @@ from pixvec.options import Option, options_of
 PATH: Final = click.Path()
 """The type of an argument or option that a shell completes with files; any text is taken."""
 _SHORT: Final = {"column": "-c"}
+_FIRST: Final = ("column", "texts")
+"""Options that most commands are given: they are listed first in their group."""
 
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -58,7 +60,7 @@ class Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what is the command's own first."""
         groups: dict[str | None, list[tuple[str, str]]] = {None: []} | {group: [] for group in get_args(options.Group)}
-        for param in self.get_params(ctx):
+        for param in sorted(self.get_params(ctx), key=lambda param: param.name not in _FIRST):
             if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
                 groups[getattr(param, "group", None)].append(record)
         for group, records in groups.items():
@@ -126,7 +128,7 @@ def _type_of(known: Option) -> Any:
 
 def with_json(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--json`."""
-    return click.option("--json", "as_json", is_flag=True, help="print what came of it as one JSON object")(command)
+    return click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")(command)
 
 
 def check_json(output: str | None, *, as_json: bool) -> None:

@@ -7,13 +7,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pixvec.cli.console import say_problem
+from pixvec.cli.console import say_note, say_problem
 from pixvec.errors import PixvecWarning
 
 
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        say_problem(record.getMessage())
+        say = say_note if record.levelno < logging.WARNING else say_problem
+        say(record.getMessage())
 
 
 @contextmanager

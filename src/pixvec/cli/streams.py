@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 
 import click
 
-from pixvec.cli.console import hide, say_problem
+from pixvec.cli.console import hide, say_note
 from pixvec.cli.flags import check_json
 from pixvec.errors import RunError, UsageError
 from pixvec.table import content_ending, reporting_write_errors
@@ -151,7 +151,7 @@ def _copy_to_stdout(path: Path) -> None:
 
 def _say_note(note: str, given: Mapping[str, Any]) -> None:
     if note and not given.get("quiet"):
-        say_problem(note)
+        say_note(note)
 
 
 def _refuse_format(flag: str, format: str | None, stream: str) -> None:
