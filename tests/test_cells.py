@@ -134,7 +134,7 @@ def test_the_line_that_is_shown_makes_a_row_of_each_url(cell: str, embedder: pix
     code, detail = reason(embedder, cell)
     assert code == "invalid_url"
     series = pd.Series([cell])
-    assert eval(detail.split("`")[1], {"json": json, "series": series}).tolist() == URLS  # noqa: S307 (it is ours)
+    assert eval(detail.split("`")[1], {"json": json, "series": series}).tolist() == URLS
 
 
 @pytest.mark.parametrize(

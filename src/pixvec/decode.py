@@ -70,7 +70,7 @@ class DecodeOptions(Options, group="model"):
     formats: str = option("", "formats to decode beside the usual ones: +tiff, +heic or +tiff,+heic")
     isolate: Literal["always", "auto", "never"] = option(
         "auto",
-        "decode in processes apart, so that a crash costs one row; auto: where they can be started",
+        "decode in separate processes, so that a crash loses one row; auto: if they can be started",
         group="limits",
     )
     max_pixels: int = limit(100_000_000)

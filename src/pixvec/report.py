@@ -176,7 +176,7 @@ class Report:
         return "\n".join(filter(None, lines))
 
     def _liftable(self) -> str:
-        return f"decided before more was let in: {most_common(self.liftable)}; `retry_failed=True` embeds them again"
+        return f"decided under narrower options: {most_common(self.liftable)}; `retry_failed=True` embeds them again"
 
     def _work(self) -> tuple[str, str]:
         """Say what this call did, which is nothing where all rows were decided."""

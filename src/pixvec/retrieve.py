@@ -48,9 +48,7 @@ class SearchOptions(PictureOptions):
 
     vectors: str | None = option(None, "the column of vectors; found by its cells when not given")
     unique: bool = option(False, "show each image once, with the number of rows that hold it")
-    model: str | None = option(
-        None, "the model of the vectors; the one that the table names when not given", group="model"
-    )
+    model: str | None = option(None, "the model of the vectors; by default the one that the table names", group="model")
     precision: Literal["auto", "bf16", "fp32"] = option(
         "auto", "auto: bf16 where the processor computes in it", group="model"
     )

@@ -85,7 +85,7 @@ def test_the_command_with_the_right_flag_says_that_a_retry_takes_the_rows(
     assert pixvec_(embed(output))[0] == 3
     status, told = pixvec_(embed(output, "--allow-address", server.address))
     assert status == 3
-    assert "decided before more was let in: address_blocked 6; --retry-failed embeds them again" in told
+    assert "decided under narrower options: address_blocked 6; --retry-failed embeds them again" in told
     assert f"{output} was finished already" in told
     assert pixvec_(next_command(told))[0] == 0
 

@@ -132,7 +132,7 @@ def test_a_resumed_run_goes_on_wider_and_a_retry_takes_what_came_before(output: 
     report = run(output, **wide())
     assert report.liftable.total() == report.n_failed
     assert report.n_failed > 0
-    assert "decided before more was let in: " in str(report)
+    assert "decided under narrower options: " in str(report)
     assert run(output, **wide()).liftable == report.liftable
     assert run(output, retry_failed=True, **wide()).n_failed == 0
     assert run(output, **wide()).liftable == Counter()

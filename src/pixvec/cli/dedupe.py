@@ -39,7 +39,7 @@ class _Options(DuplicateOptions, PictureOptions):
 @click.argument("input", type=PATH)
 @click.option("-o", "--output", type=PATH, help="the table to write, with duplicate_group and duplicate_best")
 @click.option("--html", "page", type=PATH, help="a page to write, with the images of the groups")
-@click.option("-c", "--column", help="the column of images; the one that was embedded when not given")
+@click.option("-c", "--column", help="the column of images; by default the embedded one")
 @click.option("--restart", is_flag=True, help="replace outputs that exist")
 @click.option("--quiet", is_flag=True, help="no summary")
 @with_json
@@ -62,7 +62,7 @@ def dedupe(
     Rows are one group when a chain of pairs joins them whose vectors' cosine is at least the threshold, or whose files
     are equal. The best row of a group has the most pixels, of these the most bytes; duplicate_best is false for the
     others. --keep best writes the best rows and those in no group. Rows without a vector are in no group; they are
-    counted apart, and written unless --drop-failed is given. Without -o, only what was found is said.
+    counted apart, and written unless --drop-failed is given. Without -o, the command only prints its counts.
     """
     options = _Options(**given)
     reader = open_table(input)

@@ -23,7 +23,7 @@ from pixvec.run import FileOptions, run_file
     "--output",
     type=PATH,
     required=True,
-    help="the file to write, its ending says the format; a folder/ of parts; or - for stdout",
+    help="output file (its ending sets the format), a folder/ of Parquet parts, or - for stdout",
 )
 @with_json
 @with_options(FileOptions)
@@ -64,4 +64,4 @@ def _summarize(report: Report, output: str, settings: FileOptions, *, as_json: b
 def _outcome(report: Report, output: str, settings: FileOptions) -> str:
     if not report.was_finished:
         return f"wrote {output}"
-    return f"no row of {output} is to be embedded again" if settings.retried_words else f"{output} was finished already"
+    return f"{output} has no rows to retry" if settings.retried_words else f"{output} was finished already"

@@ -52,7 +52,7 @@ def _is_here(name: str) -> bool:
     return name == "demo" or is_cached(name)
 
 
-@models.command(cls=Command, short_help="load a model and tell what it is")
+@models.command(cls=Command, short_help="load a model and show its details")
 @click.argument("name")
 @with_json
 @click.option("--parity", is_flag=True, help="compare its vectors with those of transformers; needs torch")

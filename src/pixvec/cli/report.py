@@ -25,7 +25,7 @@ from pixvec.table import check_output_ending
 
 @click.command(cls=Command)
 @click.argument("table", type=PATH)
-@click.option("--html", "page", type=PATH, help="a page to write, one file that needs no other and loads nothing")
+@click.option("--html", "page", type=PATH, help="page to write: one file that loads nothing")
 @click.option("--json", "as_json", is_flag=True, help="print all figures as JSON")
 @click.option("--restart", is_flag=True, help="replace a page that exists")
 @with_options(ReviewOptions)

@@ -39,15 +39,15 @@ _TEXT_FORMATS: Final = {"table": (".txt",), "json": (".json",), "html": PAGE_END
 @click.option(
     "--format",
     type=click.Choice((*_TEXT_FORMATS, *TABLE_FORMATS)),
-    help="what is printed, table by default; with -o the ending of the file says it",
+    help="format of stdout, table by default; with -o the file's ending sets it",
 )
 @click.option(
     "-o",
     "--output",
     type=PATH,
-    help="write there: a page, .html; .json; the rows as a table, such as .csv or .parquet; - is stdout",
+    help="output file: a page (.html), .json, or a table such as .csv or .parquet; - for stdout",
 )
-@click.option("-c", "--column", help="the column of images; the one that was embedded when not given")
+@click.option("-c", "--column", help="the column of images; by default the embedded one")
 @click.option("--show", multiple=True, help="a column to show; as a table the title and the URL when not given")
 @click.option("--restart", is_flag=True, help="replace an output that exists")
 @click.option(

@@ -34,7 +34,7 @@ Command: TypeAlias = Callable[..., Any]
 
 def reads_stdin(table: str, *, note: str = "") -> Callable[[Command], Command]:
     """Let a command's argument be ``-``: a table on stdin; `note` is said then."""
-    words = f"the format where {table.upper()} is -; by its first bytes, else csv"
+    words = f"format of stdin, where {table.upper()} is -; detected from its first bytes, else csv"
 
     def decorate(command: Command) -> Command:
         @click.option("--input-format", type=click.Choice(TABLE_FORMATS), help=words)
@@ -56,9 +56,7 @@ def writes_stdout(*formats: str, note: str = "") -> Callable[[Command], Command]
     """Let a command's output be ``-``: a table on stdout, in one of the formats; `note` is said then."""
 
     def decorate(command: Command) -> Command:
-        @click.option(
-            "--format", type=click.Choice(formats), help="the format of stdout, where -o is -; csv by default"
-        )
+        @click.option("--format", type=click.Choice(formats), help="format of stdout, where -o is -; csv by default")
         @functools.wraps(command)
         def call(*, format: str | None, **given: Any) -> Any:
             if given["output"] != STREAM:

@@ -59,11 +59,13 @@ class FetchOptions(Options, group="reach"):
     """
 
     connections: int = option(256, "connections in all", minimum=1, group="limits")
-    allow_address: tuple[str, ...] = option((), "let one server through the address guard: ADDRESS[/BITS][:PORT]")
-    allow_private: bool = option(False, "let all of this machine and of every private network through")
+    allow_address: tuple[str, ...] = option((), "allow connections to a private address: ADDRESS[/BITS][:PORT]")
+    allow_private: bool = option(False, "allow connections to this machine and to all private networks")
     user_agent: str | None = option(None, "the User-Agent header; pixvec's version and page when not given")
     header: tuple[str, ...] = option(
-        (), "send a header to one host alone, over https unless said: '[http://]HOST[:PORT]: Name: value'", secret=True
+        (),
+        "send a header to one host only, over https unless http:// is given: '[http://]HOST[:PORT]: Name: value'",
+        secret=True,
     )
     proxy: str | None = option(
         None,

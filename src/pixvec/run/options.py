@@ -52,24 +52,26 @@ class FileOptions(TableOptions, ReadOptions, group="runs"):
     limit: int | None = option(None, "embed only this many rows, the first ones", minimum=0, group="limits")
     max_failed: str | int | None = option(
         None,
-        "how many rows may fail before the run counts as failed (exit status 3): 100, or 5%; all only with 100%",
+        "exit with status 3 if more rows fail: 100, or 5%; a run without any vector passes only with 100%",
         group="limits",
     )
     part_rows: int | None = option(None, "rows in a part; 512, or 4096 when a folder is written", minimum=1)
-    restart: bool = option(
-        False, "throw away what is finished; replace an output that exists, once the new one is whole"
+    restart: bool = option(False, "discard finished work; replace an existing output when the new one is complete")
+    retry_failed: bool = option(
+        False, "retry rows that failed for a temporary reason, or that a wider option now allows"
     )
-    retry_failed: bool = option(False, "embed again, in the finished output, the rows that may succeed at a later time")
-    retry_codes: str | None = option(None, "embed again the rows with these codes: http_403,timeout")
+    retry_codes: str | None = option(None, "retry the rows with these codes: http_403,timeout")
     thumbnails: int | None = option(
         None,
-        "keep a WebP of each distinct image, at most this many pixels on its longer side, in NAME.thumbnails.parquet, "
-        "for pages to show; 96 when given without a number",
+        "keep a thumbnail of each distinct image for pages, in NAME.thumbnails.parquet; its longer side has at most "
+        "this many pixels, 96 when no number is given",
         minimum=MIN_SIDE,
         maximum=MAX_SIDE,
         alone=96,
     )
-    keep_going: bool = option(False, "make a row of a bug, internal_error, and go on; the exit status is 1")
+    keep_going: bool = option(
+        False, "record unexpected errors as internal_error rows and continue; the exit status is 1"
+    )
     quiet: bool = option(False, "no progress and no summary")
     progress: bool | OnProgress | None = None
 

@@ -22,8 +22,8 @@ class ReadOptions(Options, group="table"):
 
     delimiter: str | None = option(None, "what stands between the cells of CSV: ';', '|', tab …; found when not given")
     encoding: str | None = option(None, "the encoding of CSV, TSV and JSON Lines: latin-1, utf-16 …; UTF-8 by default")
-    no_header: bool = option(False, "the first line of CSV is a row: columns are called column_1, column_2, …")
-    no_quoting: bool = option(False, "a quote in CSV is a character like any other: cells end at delimiters and lines")
+    no_header: bool = option(False, "the first line of CSV is data; columns are named column_1, column_2, …")
+    no_quoting: bool = option(False, "quotes in CSV are text; cells end at delimiters and at line ends")
     infer_types: bool = option(False, "type a CSV column where every cell of the file turns back into the same text")
 
     def as_written(self, source: Path, output: Path) -> Self:
