@@ -237,7 +237,7 @@ def test_duplicates_are_written_and_shown(
     output, page = tmp_path / "o.parquet", tmp_path / "o.html"
     command = ["dedupe", str(table), "-o", str(output), "--html", str(page), "--allow-address", pictures.address]
     assert execute(command) == 0
-    assert "2 duplicates in 1 group" in capsys.readouterr().err
+    assert "2 rows in 1 group of duplicates" in capsys.readouterr().err
     written = pq.read_table(output)
     assert written.drop_columns(["duplicate_group", "duplicate_best"]) == pq.read_table(table)
     assert [row for row, group in enumerate(written["duplicate_group"].to_pylist()) if group is not None] == [1, 8]
@@ -251,7 +251,9 @@ def test_duplicates_without_an_output_are_only_told(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert execute(["dedupe", str(table), "--threshold", "1"]) == 0
-    assert capsys.readouterr().err == ("10 rows: 2 duplicates in 1 group; 8 different images and 1 without a vector\n")
+    assert capsys.readouterr().err == (
+        "10 rows: 2 rows in 1 group of duplicates; 8 different images and 1 without a vector\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -46,7 +46,7 @@ def test_the_output_has_the_rows_that_are_kept(
     assert written["id"].to_pylist() == kept
     assert written["duplicate_group"].to_pylist() == [0 if row in {0, 3, 5} else None for row in kept]
     assert capsys.readouterr().err == (
-        "6 rows: 3 duplicates in 1 group; 2 different images and 2 without a vector\n"
+        "6 rows: 3 rows in 1 group of duplicates; 2 different images and 2 without a vector\n"
         f"wrote {output}: {len(kept)} rows\n"
     )
 

@@ -124,7 +124,7 @@ class Duplicates:
         n_groups, n_failed = len(np.unique(self.group[self.group >= 0])), n_rows - int(self.has_vector.sum())
         failed = f" and {n_failed:,} without a vector" if n_failed else ""
         return (
-            f"{count(n_rows, 'row')}: {count(n_grouped, 'duplicate')} in {count(n_groups, 'group')}; "
+            f"{count(n_rows, 'row')}: {count(n_grouped, 'row')} in {count(n_groups, 'group')} of duplicates; "
             f"{count(int((self.is_best & self.has_vector).sum()), 'different image')}{failed}{found}"
         )
 
