@@ -140,3 +140,34 @@ def test_the_nearest_step_is_named(pixvec: Pixvec) -> None:
     finished = pixvec("steps", "embed_image")
     assert (finished.returncode, finished.stdout) == (2, "")
     assert finished.stderr == "pixvec: there is no step 'embed_image'; did you mean 'embed_images'?\n"
+
+
+@pytest.mark.parametrize(("flags", "status"), [((), 3), (("--max-failed", "1"), 3), (("--max-failed", "100%"), 0)])
+def test_a_recipe_whose_rows_all_failed_is_no_success(
+    flags: tuple[str, ...], status: int, pixvec: Pixvec, folder: Path
+) -> None:
+    files = (folder / "recipe.txt", folder / "photos.csv", "-o", folder / "out.parquet")
+    finished = pixvec("run", *files, "--model", "demo", *flags)
+    assert finished.returncode == status
+    assert pq.read_table(folder / "out.parquet")["v_error"].to_pylist() == ["address_blocked"] * 2
+    said = (
+        f"{folder / 'out.parquet'} is written, but none of its 2 rows has a vector, which only --max-failed 100% allows"
+    )
+    assert (said in finished.stderr) == (status == 3)
+
+
+def test_more_rows_of_a_recipe_failed_than_may(run: Run, folder: Path) -> None:
+    finished = run("--max-failed", "0")
+    assert finished.returncode == 3
+    assert "1 of 2 rows have no vector, more than --max-failed 0 allows" in finished.stderr
+    assert run("--max-failed", "50%", "--restart").returncode == 0
+
+
+def test_a_recipe_on_a_column_without_cells_is_no_failure(pixvec: Pixvec, folder: Path) -> None:
+    (folder / "photos.csv").write_text("id,image_url\n1,\n2,\n")
+    assert (
+        pixvec(
+            "run", folder / "recipe.txt", folder / "photos.csv", "-o", folder / "out.csv", "--model", "demo"
+        ).returncode
+        == 0
+    )

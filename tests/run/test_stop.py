@@ -184,4 +184,4 @@ def test_a_bug_may_be_kept_as_a_row(job: Job, run: Run) -> None:
     assert job.report.failures == {"http_404": 2, "internal_error": 1}
     assert "ZeroDivisionError in pixvec.batcher" in (run.folder / "out.csv").read_text().splitlines()[10]
     with pytest.raises(BugsMetError, match=r"a bug of pixvec's was met in 1 of its rows"):
-        judge(job)
+        judge(job.report, job.output, job.options)

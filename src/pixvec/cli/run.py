@@ -26,7 +26,8 @@ def run(recipe: str, table: str, **options: Any) -> None:
 
     The output has TABLE's rows and columns, and those that the recipe's steps make. --model, --precision, --decode and
     --no-normalize hold for steps that don't say it themselves. `pixvec steps` lists the steps that there are. Exit
-    status: 0 done, 1 a step failed, 2 wrong use or a wrong recipe, 130 interrupted.
+    status: 0 done, 1 a step failed, 2 wrong use or a wrong recipe, 3 in a step no row has a vector or more failed than
+    --max-failed allows, 130 interrupted.
     """
     try:
         run_recipe(Path(recipe), table, progress=default_progress(), tell=say, **options)

@@ -44,6 +44,7 @@ def _embed(
     session: Session, road: Callable[..., Generator[Row, None, None]], facts: Mapping[str, Any], cells: InputColumn
 ) -> list[pa.Table]:
     report = Report()
+    session.reports.append(report)
     schema = result_schema(facts["dim"], _SUFFIXES, provenance=facts)
     with (
         session.telling_progress(cells.expected_rows) as on_progress,

@@ -30,6 +30,7 @@ from pixvec.recipe.session import RecipeOptions, Session
 from pixvec.recipe.signature import Work
 from pixvec.recipe.steps import STEPS
 from pixvec.recipe.values import Call, Column, Columns, Recipe
+from pixvec.run import judge
 from pixvec.table import TABLE_ENDINGS, check_output
 from pixvec.vector_table import check_one_space
 
@@ -66,13 +67,15 @@ def run_recipe(recipe: StrPath, ds: object, options: RecipeOptions) -> Any:
         Before any work: when a model cannot be found or read.
     RunError
         When a step fails, which is named, or the output cannot be written.
+    TooManyFailedError
+        When ``output`` is written, and in a step more rows failed than ``max_failed`` allows, or all that have a cell.
     """
     parsed = parse(_read(recipe))
     if options.output is not None:
         _run_file(parsed, ds, Path(options.output), options)
         return None
     dataset = open_file(ds, options) if isinstance(ds, str | os.PathLike) else open_in_memory(ds)
-    dropped = _run(parsed, dataset, options)
+    dropped = _run(parsed, dataset, Session(options))
     return dataset.frame(dataset.added(dropped=dropped), dropped=dropped)
 
 
@@ -96,15 +99,16 @@ def _run_file(recipe: Recipe, ds: object, output: Path, options: RecipeOptions) 
     if not isinstance(ds, str | os.PathLike):
         raise UsageError("`output` is for a ds that is a file: a table in memory comes back, to be written by you")
     check_output(ds, output, endings=TABLE_ENDINGS)
-    dataset = open_file(ds, options)
+    dataset, session = open_file(ds, options), Session(options)
     with reserved(output, restart=options.restart) as unfinished:
-        dropped = _run(recipe, dataset, options)
+        dropped = _run(recipe, dataset, session)
         write(dataset, output, unfinished, dropped=dropped)
+    for report in session.reports:
+        judge(report, output, options)
 
 
-def _run(recipe: Recipe, dataset: Dataset, options: RecipeOptions) -> list[str]:
+def _run(recipe: Recipe, dataset: Dataset, session: Session) -> list[str]:
     """Let all steps add their columns; name those that are not to be kept."""
-    session = Session(options)
     stages = _prepared(recipe, dataset, session)
     for stage in stages:
         session.tell(f"{stage}: {cut(str(stage.call))}")

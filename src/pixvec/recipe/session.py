@@ -12,7 +12,8 @@ from typing import TypeAlias
 from pixvec.model import ClipModel, ModelOptions
 from pixvec.options import option
 from pixvec.progress import telling_progress
-from pixvec.report import OnProgress
+from pixvec.report import OnProgress, Report
+from pixvec.run import FailureOptions
 from pixvec.settings import Settings
 from pixvec.table import ReadOptions
 
@@ -23,7 +24,7 @@ _LOGGER = logging.getLogger("pixvec")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeOptions(Settings, ReadOptions, group="runs"):
+class RecipeOptions(Settings, ReadOptions, FailureOptions, group="runs"):
     """How a recipe is run. What decides vectors holds for steps that don't say it themselves."""
 
     restart: bool = option(False, "replace an output that exists, once the new one is whole")
@@ -40,10 +41,16 @@ class Session:
     ----------
     options
         What the run may reach and cost, and what its steps leave open.
+
+    Attributes
+    ----------
+    reports
+        What each step that embeds came to.
     """
 
     def __init__(self, options: RecipeOptions) -> None:
         self.options = options
+        self.reports: list[Report] = []
         self._models: dict[object, ClipModel] = {}
 
     def model(self, settings: Settings) -> ClipModel:

@@ -18,12 +18,13 @@ import pyarrow as pa
 
 from pixvec.columns import open_column
 from pixvec.errors import PixvecError, UsageError
-from pixvec.report import BugsMetError, Report, TooManyFailedError
+from pixvec.report import Report
 from pixvec.result_columns import replaced_columns
 from pixvec.run.cells import check_holds_urls
 from pixvec.run.job import CHUNK_ROWS, InputError, Job
 from pixvec.run.kept_rows import count_kept
 from pixvec.run.options import FileOptions, TableOptions
+from pixvec.run.outcome import FailureOptions, judge
 from pixvec.run.output import settle
 from pixvec.run.parts import list_parts
 from pixvec.run.piece_files import list_pieces
@@ -34,7 +35,7 @@ from pixvec.run.to_folder import check_folder, embed_to_folder
 from pixvec.run.work_folder import REPLACEMENT, work_folder
 from pixvec.table import TableReader, check_columns, check_output, open_table, pictures_folder
 
-__all__ = ["FileOptions", "StrPath", "TableOptions", "check_holds_urls", "run_file"]
+__all__ = ["FailureOptions", "FileOptions", "StrPath", "TableOptions", "check_holds_urls", "judge", "run_file"]
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
@@ -57,7 +58,7 @@ def run_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
                 remove_thumbnails(work)
             embed(job, work, place)
             remove_thumbnails(work, but_of=[*list_parts(work), *list_parts(work / REPLACEMENT)])
-    judge(job)
+    judge(job.report.end(), job.output, options)
     return job.report
 
 
@@ -127,13 +128,3 @@ def _way_on(end: BaseException, command: str) -> str:
             return f"{command} goes on"
         case _:
             return f"{command} meets this bug again, and with `keep_going=True` goes on"
-
-
-def judge(job: Job) -> None:
-    """End the report, and raise what is said of an output that is whole."""
-    report = job.report.end()
-    if report.failures["internal_error"] and report.n_new:
-        raise BugsMetError(job.output, report)
-    has_failed = report.n_cells and not report.n_vectors and not job.options.may_all_fail
-    if has_failed or report.n_failed > job.options.max_failed_rows(report.n_rows):
-        raise TooManyFailedError(job.output, report, job.options.max_failed)

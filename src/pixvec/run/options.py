@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -13,11 +11,10 @@ from pixvec.fetch import looks_like_url
 from pixvec.options import option
 from pixvec.report import OnProgress
 from pixvec.result_columns import ResultOptions
+from pixvec.run.outcome import FailureOptions
 from pixvec.settings import Settings
 from pixvec.table import ReadOptions, TableReader, find_text_column, find_url_column
 from pixvec.thumbnail import MAX_SIDE, MIN_SIDE
-
-_COUNT_OR_SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +43,10 @@ class TableOptions(ResultOptions, Settings, group="table"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileOptions(TableOptions, ReadOptions, group="runs"):
+class FileOptions(TableOptions, ReadOptions, FailureOptions, group="runs"):
     """How a table file is embedded."""
 
     limit: int | None = option(None, "embed only this many rows, the first ones", minimum=0, group="limits")
-    max_failed: str | int | None = option(
-        None,
-        "exit with status 3 if more rows fail: 100, or 5%; a run without any vector passes only with 100%",
-        group="limits",
-    )
     part_rows: int | None = option(None, "rows in a part; 512, or 4096 when a folder is written", minimum=1)
     restart: bool = option(False, "discard finished work; replace an existing output when the new one is complete")
     retry_failed: bool = option(
@@ -77,7 +69,6 @@ class FileOptions(TableOptions, ReadOptions, group="runs"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.max_failed_rows(0)
         if self.thumbnails is not None and (self.texts is not None or not self.image_info):
             why = "texts have none" if self.texts is not None else "`image_info` writes the hash that finds them"
             raise UsageError(f"`thumbnails={self.thumbnails}` keeps thumbnails of images: {why}")
@@ -100,20 +91,6 @@ class FileOptions(TableOptions, ReadOptions, group="runs"):
         if not code:
             return False
         return code in self._retry_codes() if self.retry_codes else is_retryable(code) or code in lifted
-
-    def max_failed_rows(self, n_rows: int) -> float:
-        """Count how many of `n_rows` rows may fail."""
-        if self.max_failed is None:
-            return math.inf
-        match = _COUNT_OR_SHARE.fullmatch(str(self.max_failed))
-        if not match:
-            raise UsageError(f"`max_failed={self.max_failed!r}`: expected a number of rows, as 100, or a share, as 5%")
-        return float(match[1]) / 100 * n_rows if match[2] else float(match[1])
-
-    @property
-    def may_all_fail(self) -> bool:
-        """Whether a run counts as done in which no row has a vector."""
-        return str(self.max_failed).endswith("%") and self.max_failed_rows(1) >= 1
 
     def _retry_codes(self) -> list[str]:
         return [] if self.retry_codes is None else [code.strip() for code in self.retry_codes.split(",")]
