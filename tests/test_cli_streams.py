@@ -124,6 +124,9 @@ def test_a_recipe_reads_stdin_and_writes_stdout(pixvec: Any, flags: list[str], t
         (["link", "-", "-o", "-", "--format", "npy"], "'npy' is not one of"),
         (["embed", "-", "-o", "o.csv"], "stdin.csv, line 2: cells: 1, columns in the header: 2"),
         (["embed", "-", "-o", "o.csv", "--input-format", "parquet"], "stdin.parquet begins like text"),
+        (["embed", "-", "-o", "-", "--thumbnails"], "--thumbnails keeps a file beside the output: give -o a file"),
+        (["embed", "-", "-o", "-", "--retry-failed"], "--retry-failed completes an output that is there: give -o"),
+        (["embed", "-", "-o", "-", "--retry-codes", "timeout"], "--retry-codes completes an output that is there"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

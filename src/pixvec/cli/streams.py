@@ -28,6 +28,12 @@ TABLE_FORMATS: Final = STREAM_FORMATS[:-1]
 """Those that hold a whole table, and not only its vectors."""
 _BINARY: Final = {"parquet", "arrow", "npy"}
 _BLOCK_BYTES: Final = 1 << 20
+_FOR_FILES: Final = {
+    "thumbnails": "keeps a file beside the output",
+    "retry_failed": "completes an output that is there",
+    "retry_codes": "completes an output that is there",
+}
+"""Options that mean nothing where the output is stdout, and why."""
 
 Command: TypeAlias = Callable[..., Any]
 
@@ -63,6 +69,7 @@ def writes_stdout(*formats: str, note: str = "") -> Callable[[Command], Command]
                 _refuse_format("--format", format, "stdout")
                 return command(**given)
             check_json(STREAM, as_json=given.get("as_json", False))
+            _check_for_stdout(given)
             _say_note(note, given)
             with writing_stdout(format or formats[0]) as path:
                 return command(**{**given, "output": str(path)})
@@ -150,6 +157,13 @@ def _copy_to_stdout(path: Path) -> None:
 def _say_note(note: str, given: Mapping[str, Any]) -> None:
     if note and not given.get("quiet"):
         say_note(note)
+
+
+def _check_for_stdout(given: Mapping[str, Any]) -> None:
+    for name, why in _FOR_FILES.items():
+        if given.get(name):
+            flag = "--" + name.replace("_", "-")
+            raise click.UsageError(f"{flag} {why}: give -o a file, or leave {flag} out")
 
 
 def _refuse_format(flag: str, format: str | None, stream: str) -> None:
