@@ -252,6 +252,13 @@ def test_without_quoting_quotes_are_text_and_come_out_as_such(tmp_path: Path) ->
     assert rows == [["t", "url"], ['"caf\xe9', "u1"], ['5" wide', "u2"]]
 
 
+@pytest.mark.parametrize("data", [b"", b"sep=;\n"])
+def test_an_empty_file_is_asked_for_no_header_where_it_has_none(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "in.csv").write_bytes(data)
+    with pytest.raises(UsageError, match="is empty: it has no line that names its columns, or holds a row"):
+        open_table(tmp_path / "in.csv", ReadOptions(no_header=True))
+
+
 @pytest.mark.parametrize("breaks", ["\n", "\r\n"])
 def test_a_file_without_a_header_gets_one_and_keeps_its_cells(tmp_path: Path, breaks: str) -> None:
     data = breaks.join(['"00",u0', "01,u1"]).encode()

@@ -146,7 +146,7 @@ class CsvReader:
         for block in self._blocks():
             width = next(count for count, (_, separator) in enumerate(block.tokens, 1) if separator != self.delimiter)
             return Records.of(block.tokens[:width], width)
-        raise UsageError(f"{self.text.file.path} is empty: its first line has to name the columns")
+        raise UsageError(f"{self.text.file.path} is empty: it has no line that names its columns, or holds a row")
 
     def _blocks(self) -> Iterator[Block]:
         """Read whole records, some at a time."""
