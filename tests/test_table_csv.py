@@ -253,7 +253,7 @@ def test_without_quoting_quotes_are_text_and_come_out_as_such(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("data", [b"", b"sep=;\n"])
-def test_an_empty_file_is_asked_for_no_header_where_it_has_none(tmp_path: Path, data: bytes) -> None:
+def test_an_empty_file_without_a_header_is_not_asked_for_one(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "in.csv").write_bytes(data)
     with pytest.raises(UsageError, match="is empty: it has no line that names its columns, or holds a row"):
         open_table(tmp_path / "in.csv", ReadOptions(no_header=True))
