@@ -16,13 +16,13 @@ from pixvec.cli.confirmed import confirm_files, names_file
 from pixvec.cli.console import say
 from pixvec.cli.plain_table import plain_text
 from pixvec.columns import image_cell
-from pixvec.errors import RowError, UsageError
+from pixvec.errors import RowError
 from pixvec.fetch import looks_like_url
 from pixvec.gallery import Tile
 from pixvec.gallery.thumbnails import PictureOptions, fetch_thumbnails
 from pixvec.provenance import folder_of_files
 from pixvec.result_columns import read_image, read_sha256, result_names
-from pixvec.table import TableReader, find_url_column
+from pixvec.table import TableReader, find_embedded_column
 from pixvec.thumbnail_file import read_thumbnails
 from pixvec.vector_table import take_rows
 from pixvec.words import size
@@ -78,7 +78,7 @@ class Shown:
         usual = [name for name in names if name.lower() in _TITLES]
         facts = result_names(vectors)[-1]
         return cls(
-            _image_column(reader, column, known.get("column")),
+            _image_column(reader, column, known),
             tuple(titles or usual[:1]),
             facts if names.count(facts) == 1 else None,
             None if path is None else folder_of_files(known, path),
@@ -158,15 +158,10 @@ class Shown:
         return replace(tile, thumbnail=thumbnail)
 
 
-def _image_column(reader: TableReader, column: str | None, said: object) -> str | None:
-    """Find the column of images: as the caller says, as the table says, by its cells, or by its type."""
-    if column is None and isinstance(said, str) and reader.schema.names.count(said) == 1:
-        return said
-    try:
-        return find_url_column(reader, column, looks_like_url=looks_like_url)
-    except UsageError:
-        if column is not None:
-            raise
+def _image_column(reader: TableReader, column: str | None, known: Mapping[str, Any]) -> str | None:
+    """Find the column of images: the one that was embedded, or the only binary one."""
+    if embedded := find_embedded_column(reader, column, known, looks_like_url=looks_like_url):
+        return embedded
     binary = [field.name for field in reader.schema if _is_binary(field.type)]
     return binary[0] if len(binary) == 1 else None
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pixvec.errors import UsageError
 from pixvec.fetch import looks_like_url
 from pixvec.result_columns import result_names
-from pixvec.table import ReadOptions, TableReader, find_url_column, open_table
+from pixvec.table import ReadOptions, TableReader, find_embedded_column, open_table
 from pixvec.table.cell_text import is_text
 from pixvec.vector_table import CHUNK_ROWS, vector_provenance
 
@@ -81,7 +81,8 @@ class ReviewedTable:
         reader = open_table(path, options)
         found = _find_vectors(reader.schema.names, vectors)
         provenance = vector_provenance(reader, found, path=path)
-        return cls(reader, path, _find_urls(reader, column, provenance), found, provenance)
+        urls = find_embedded_column(reader, column, provenance or {}, looks_like_url=looks_like_url)
+        return cls(reader, path, urls, found, provenance)
 
     def rows(self) -> Iterator[Rows]:
         """Read all rows, with bounded memory."""
@@ -114,19 +115,6 @@ def _find_vectors(names: list[str], wanted: str | None) -> str:
     if any(names.count(name) > 1 for name in result_names(found[0])[:3]):
         raise UsageError(f"several columns are called {found[0]!r}, or as its reasons are: rename all but one")
     return found[0]
-
-
-def _find_urls(reader: TableReader, column: str | None, provenance: dict[str, Any] | None) -> str | None:
-    """Find the column of URLs: as the caller says, as the table says, or by its cells."""
-    said = (provenance or {}).get("column")
-    if column is None and isinstance(said, str) and reader.schema.names.count(said) == 1:
-        return said
-    try:
-        return find_url_column(reader, column, looks_like_url=looks_like_url)
-    except UsageError:
-        if column is not None:
-            raise
-        return None
 
 
 def _text(cell: object) -> str | None:

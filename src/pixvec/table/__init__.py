@@ -32,7 +32,7 @@ from pixvec.table.frame import Frame, open_frame
 from pixvec.table.listing import THUMBNAILS_ENDING, content_sha256, list_files
 from pixvec.table.options import ReadOptions
 from pixvec.table.parquet import ParquetWriter, check_type
-from pixvec.table.url_column import find_text_column, find_url_column
+from pixvec.table.url_column import find_embedded_column, find_text_column, find_url_column
 
 __all__ = [
     "TABLE_ENDINGS",
@@ -50,6 +50,7 @@ __all__ = [
     "content_sha256",
     "create_table",
     "expected_rows",
+    "find_embedded_column",
     "find_text_column",
     "find_url_column",
     "keeps_metadata",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 
@@ -54,6 +54,32 @@ def find_url_column(table: TableReader, name: str | None = None, *, looks_like_u
     if not (_may_be_text(kind) or _may_be_pictures(kind)):
         raise UsageError(f"column {found!r} holds neither text nor pictures: name another with `column`")
     return found
+
+
+def find_embedded_column(
+    table: TableReader, name: str | None, facts: Mapping[str, Any], *, looks_like_url: LooksLikeUrl
+) -> str | None:
+    """Find the column that was embedded: `name` if it is given, else by what the vectors were made with, or by cells.
+
+    Returns
+    -------
+    str or None
+        None where no name is given and no column is found.
+
+    Raises
+    ------
+    UsageError
+        If a name is given and there is no such column, or more than one.
+    """
+    stated = facts.get("column")
+    if name is None and isinstance(stated, str) and table.schema.names.count(stated) == 1:
+        return stated
+    try:
+        return find_url_column(table, name, looks_like_url=looks_like_url)
+    except UsageError:
+        if name is not None:
+            raise
+        return None
 
 
 def find_text_column(table: TableReader, name: str) -> str:
