@@ -11,8 +11,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 
 Finished = subprocess.CompletedProcess[bytes]
+Process: TypeAlias = subprocess.Popen[bytes]
 
 
 @pytest.fixture(scope="module")
@@ -145,23 +147,30 @@ def test_a_table_of_which_too_many_rows_failed_is_written_all_the_same(
     assert len(ended.stdout.splitlines()) == 4
 
 
-def test_a_reader_that_leaves_ends_it_quietly(flags: list[str], text: bytes, tmp_path: Path) -> None:
-    body = text + text.splitlines(keepends=True)[1] * 2_000
+@contextmanager
+def started(flags: list[str], temporary: Path, *, stdin: bytes) -> Iterator[tuple[Process, IO[bytes], IO[bytes]]]:
+    """Start a run from stdin to stdout, which are read here; its temporary files lie in a folder of its own."""
     with subprocess.Popen(
-        [sys.executable, "-m", "pixvec", "embed", "-", "-o", "-", "--quiet", *flags],
+        [sys.executable, "-m", "pixvec", "embed", "-", "-o", "-", *flags],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(temporary)},
     ) as process:
         assert process.stdin
         assert process.stdout
         assert process.stderr
-        process.stdin.write(body)
+        process.stdin.write(stdin)
         process.stdin.close()
-        process.stdout.read(1)
-        process.stdout.close()
-        assert process.stderr.read() == b""
+        yield process, process.stdout, process.stderr
+
+
+def test_a_reader_that_leaves_ends_it_quietly(flags: list[str], text: bytes, tmp_path: Path) -> None:
+    body = text + text.splitlines(keepends=True)[1] * 2_000
+    with started(["--quiet", *flags], tmp_path, stdin=body) as (process, stdout, stderr):
+        stdout.read(1)
+        stdout.close()
+        assert stderr.read() == b""
         assert process.wait(60) == 141
     assert list(tmp_path.iterdir()) == []
 
@@ -171,24 +180,13 @@ def test_a_stop_leaves_nothing_and_promises_nothing(
     flags: list[str], site: ImageServer, tmp_path: Path, signal_: signal.Signals
 ) -> None:
     slow = site.add(f"/slow-{signal_.name}.jpg", body=image_bytes(seed=1), delay_s=30)
-    with subprocess.Popen(
-        [sys.executable, "-m", "pixvec", "embed", "-", "-o", "-", "--part-rows", "1", *flags],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        assert process.stderr
-        process.stdin.write(f"image_url\n{site.url('/0.jpg')}\n{slow}\n".encode())
-        process.stdin.close()
+    table = f"image_url\n{site.url('/0.jpg')}\n{slow}\n".encode()
+    with started(["--part-rows", "1", *flags], tmp_path, stdin=table) as (process, stdout, stderr):
         until = time.monotonic() + 60
         while not list(tmp_path.rglob("part-*.parquet")) and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal_)
-        said = process.stderr.read().decode()
-        assert (process.wait(60), process.stdout.read()) == (130, b"")
-    assert "interrupted" in said
-    assert "safe" not in said
+        said = stderr.read().decode()
+        assert (process.wait(60), stdout.read()) == (130, b"")
+    assert said.splitlines()[-1] == "pixvec: interrupted"
     assert list(tmp_path.iterdir()) == []
