@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from pixvec.codes import ANY_SERVER, advice_on
 from pixvec.errors import RunError
+from pixvec.words import count
 
 if TYPE_CHECKING:  # its arrays are NumPy's, which no help text should wait for
     from pixvec.values import Row
@@ -153,7 +154,7 @@ class Report:
 
     def __repr__(self) -> str:
         failed = f", {self.n_failed:,} without a vector ({most_common(self.failures, 3)})" if self.n_failed else ""
-        return f"<pixvec.Report of {self.n_rows:,} rows{failed}>"
+        return f"<pixvec.Report of {count(self.n_rows, 'row')}{failed}>"
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"
@@ -162,7 +163,7 @@ class Report:
         """Say it for a person, in a few lines."""
         lines = [
             f"column: {self.column}" if self.column is not None else "",
-            f"{self.n_rows:,} rows: {self.n_vectors:,} vectors, {self.n_failed:,} without",
+            f"{count(self.n_rows, 'row')}: {count(self.n_vectors, 'vector')}, {self.n_failed:,} without",
             f"decided by earlier runs: {self.n_resumed:,}" if self.n_resumed else "",
             f"failures: {most_common(self.failures)}" if self.failures else "",
             f"failed at: {most_common(self.failed_hosts)}" if self.failed_hosts else "",
@@ -170,8 +171,8 @@ class Report:
             self._liftable() if self.liftable else "",
             f"most rows failed with {self.main_reason}. {self.advice}" if self.advice else "",
             f"private addresses dialled: {listed(self.private_addresses)}" if self.private_addresses else "",
-            f"cut at the model's length: {self.n_cut:,} texts" if self.n_cut else "",
-            f"known from the cache: {self.n_cached:,} pictures" if self.n_cached else "",
+            f"cut at the model's length: {count(self.n_cut, 'text')}" if self.n_cut else "",
+            f"known from the cache: {count(self.n_cached, 'picture')}" if self.n_cached else "",
         ]
         return "\n".join(filter(None, lines))
 
