@@ -197,7 +197,7 @@ class _Parts:
         self._pieces.close()
 
     def _begin(self, part: Part) -> _Making:
-        writer = PartWriter(self._work / f"{UNFINISHED}-{part.start}", self._job)
+        writer = PartWriter(self._work / f"{UNFINISHED}-{part.start}", self._job.output)
         self._in_the_making.append(_Making(self._job, self._pieces, writer, part.start, whole_rows=self._whole_rows))
         return self._in_the_making[-1]
 

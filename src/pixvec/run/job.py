@@ -23,7 +23,7 @@ from pixvec.result_columns import result_schema
 from pixvec.run.log import keeping_log, log_path
 from pixvec.run.options import FileOptions
 from pixvec.run.parts import Part
-from pixvec.table import Chunk, TableReader, expected_rows, reporting_write_errors
+from pixvec.table import Chunk, TableReader, expected_rows
 from pixvec.texts import embed_text_cells
 from pixvec.values import Row
 
@@ -133,20 +133,6 @@ class Job:
         """Return how many rows there will be, or an estimate while they are read; None where there is neither."""
         n_rows, limit = expected_rows(self.counted or self.source), self.options.limit
         return n_rows if limit is None or n_rows is None else min(n_rows, limit)
-
-    @contextmanager
-    def publishing(self) -> Iterator[None]:
-        """Hold what makes rows last: each batch that is added to a piece, and each part that appears.
-
-        What rows refer to must last before they do.
-
-        Raises
-        ------
-        RunError
-            When the file system refuses.
-        """
-        with reporting_write_errors(self.output):
-            yield
 
     def changed(self, change: str) -> UsageError:
         """Refuse an input that is not what it was when rows of it were embedded."""

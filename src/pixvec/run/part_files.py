@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixvec.errors import RunError
-from pixvec.run.job import Job
 from pixvec.run.parts import METADATA_KEY, Part, is_refusal
 from pixvec.run.work_folder import put
 from pixvec.table import reporting_write_errors
@@ -27,13 +26,13 @@ class PartWriter:
     ----------
     unfinished
         Where it is written.
-    job
-        Whose part it is.
+    output
+        What the file system's refusals are said of.
     """
 
-    def __init__(self, unfinished: Path, job: Job) -> None:
+    def __init__(self, unfinished: Path, output: Path) -> None:
         self._unfinished = unfinished
-        self._job = job
+        self._output = output
         self._file: pq.ParquetWriter | None = None
         self._pending: list[pa.Table] = []
 
@@ -46,13 +45,13 @@ class PartWriter:
         """Append rows."""
         self._pending.append(table)
         if self.n_pending_bytes >= _ROW_GROUP_BYTES:
-            with reporting_write_errors(self._job.output):
+            with reporting_write_errors(self._output):
                 self._flush()
 
     def put(self, folder: Path, part: Part, facts: Mapping[str, Any]) -> None:
         """Let the part appear in a folder, with what it was made with."""
         written = {"facts": dict(facts), "input_sha256": part.input_sha256, "failures": part.failures}
-        with self._job.publishing():
+        with reporting_write_errors(self._output):
             file = self._flush()
             file.add_key_value_metadata({METADATA_KEY: json.dumps(written, sort_keys=True).encode()})
             file.close()

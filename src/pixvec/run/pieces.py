@@ -22,6 +22,7 @@ from pixvec.run.job import Job
 from pixvec.run.kept_rows import KeptRows
 from pixvec.run.parts import Part
 from pixvec.run.piece_files import PieceFile, list_pieces, next_number, piece_name, read_rows
+from pixvec.table import reporting_write_errors
 from pixvec.values import Row
 
 _PENDING_ROWS: Final = 24
@@ -129,7 +130,7 @@ class Pieces:
             if self._pending and now - self._oldest > _PENDING_S:
                 self.write()
             if self._file and self._file.is_unsynced and now - self._synced > _SYNC_EVERY_S:
-                with self._job.publishing():
+                with reporting_write_errors(self._job.output):
                     self._sync(self._file)
             on_progress(report)
 
@@ -147,7 +148,7 @@ class Pieces:
             return
         rows, cells, decided = zip(*self._pending, strict=True)
         results = result_table(decided, self._job.results)
-        with self._job.publishing():
+        with reporting_write_errors(self._job.output):
             file = self._open_file()
             file.add(rows, cells, [row.image and row.image.thumbnail for row in decided], results)
             self._rows_in[file.path] = np.append(self._rows_in[file.path], np.array(rows, np.int64))
@@ -159,7 +160,7 @@ class Pieces:
         """Keep what is decided."""
         self.write()
         if self._file and not self._file.is_closed:
-            with self._job.publishing():
+            with reporting_write_errors(self._job.output):
                 self._end(self._file)
 
     def _open_file(self) -> PieceFile:

@@ -268,7 +268,7 @@ def _rewrite(job: Job, part: Part, rows: Iterator[Row], work: Path, place: Path)
     facts = {**job.made_with, **job.liftable([replace(part, failures=kept)])}
     stated = read_provenance(table.schema, names[0]) or {}
     schema = restated(table.schema, {**stated, **job.stated_reach})
-    with closing(PartWriter(work / UNFINISHED, job)) as writer:
+    with closing(PartWriter(work / UNFINISHED, job.output)) as writer:
         for chunk in table.chunks(CHUNK_ROWS):
             mask = _mask(chunk.table, job.options, lifted)
             retried = list(islice(rows, int(mask.sum())))

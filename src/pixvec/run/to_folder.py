@@ -88,7 +88,7 @@ def _check_is_ours(place: Path) -> None:
 def _write_empty(job: Job, work: Path, folder: Path) -> None:
     """Write a part without rows, so that a table without rows has its columns."""
     results = result_table([], job.results)
-    with closing(PartWriter(work / UNFINISHED, job)) as writer:
+    with closing(PartWriter(work / UNFINISHED, job.output)) as writer:
         writer.write(open_frame(job.source.schema.empty_table()).with_results(results, dropped=job.dropped))
         writer.put(folder, Part(0, 0, RowsDigest().hexdigest(), Counter()), job.facts)
 
