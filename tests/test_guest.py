@@ -38,7 +38,7 @@ import sys, time
 started = time.process_time()
 import pixvec
 print(time.process_time() - started)
-heavy = "openvino", "pyarrow", "PIL", "aiohttp", "fsspec", "numpy", "pandas", "torch"
+heavy = "openvino", "pyarrow", "PIL", "aiohttp", "fsspec", "numpy", "pandas", "torch", "importlib.metadata"
 print([name for name in heavy if name in sys.modules])
 """
     seconds, modules = python(code).stdout.splitlines()
