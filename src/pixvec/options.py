@@ -13,7 +13,7 @@ import inspect
 import numbers
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import (
     Any,
     ClassVar,
@@ -102,8 +102,8 @@ class Option:
 
     @property
     def repeats(self) -> bool:
-        """Whether it takes any number of values."""
-        return get_origin(self.type) is tuple
+        """Whether it takes any number of values, or one by itself."""
+        return get_origin(self.type) is Sequence
 
 
 def options_of(options_type: type) -> list[Option]:
@@ -134,8 +134,8 @@ class Options:
     def __post_init__(self) -> None:
         for known in _fields_of(type(self)):
             value = getattr(self, known.name)
-            if known.repeats and isinstance(value, str):  # one of them, and not its letters
-                value = (value,)
+            if known.repeats and isinstance(value, str | list):
+                value = (value,) if isinstance(value, str) else tuple(value)
                 object.__setattr__(self, known.name, value)
             if value is not None or known.default is not None:
                 _check(known, value)
@@ -180,8 +180,8 @@ def _check(known: Option, value: Any) -> None:
 
 def _is_a(value: Any, kind: type) -> bool:
     """Tell whether a value may stand for a type: NumPy's numbers may, a bool for a number may not."""
-    stand_ins = {int: numbers.Integral, float: numbers.Real, tuple: (tuple, list)}
-    return isinstance(value, stand_ins.get(kind, kind)) and isinstance(value, bool) == (kind is bool)  # type: ignore[arg-type]
+    stand_ins: dict[type, type] = {int: numbers.Integral, float: numbers.Real, Sequence: tuple}
+    return isinstance(value, stand_ins.get(kind, kind)) and isinstance(value, bool) == (kind is bool)
 
 
 class _TakesOptions(Protocol[P, Options_co]):

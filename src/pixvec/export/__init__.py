@@ -6,7 +6,7 @@ In a table's columns, as a list of edges, as Embedding Atlas has neighbours, or 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -45,7 +45,7 @@ class LinkFileOptions(LinkOptions):
         "with neighbours as Embedding Atlas reads them; graphml, gexf: for Gephi. By the output's ending if not given",
     )
     vectors: str | None = option(None, "the column of vectors; found by its cells when not given")
-    attribute: tuple[str, ...] = option((), "a column to keep with the nodes of a graph; the first is their label")
+    attribute: Sequence[str] = option((), "a column to keep with the nodes of a graph; the first is their label")
     output_columns: str | None = option(None, "names of the new columns, as: targets,weights")
     replace_column: bool = option(False, "drop columns of these names that the table already has, instead of stopping")
     restart: bool = option(False, "replace an output that exists")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -59,10 +60,10 @@ class FetchOptions(Options, group="reach"):
     """
 
     connections: int = option(256, "connections in all", minimum=1, group="limits")
-    allow_address: tuple[str, ...] = option((), "allow connections to a private address: ADDRESS[/BITS][:PORT]")
+    allow_address: Sequence[str] = option((), "allow connections to a private address: ADDRESS[/BITS][:PORT]")
     allow_private: bool = option(False, "allow connections to this machine and to all private networks")
     user_agent: str | None = option(None, "the User-Agent header; pixvec's version and page when not given")
-    header: tuple[str, ...] = option(
+    header: Sequence[str] = option(
         (),
         "send a header to one host only, over https unless http:// is given: '[http://]HOST[:PORT]: Name: value'",
         secret=True,
@@ -73,7 +74,7 @@ class FetchOptions(Options, group="reach"):
         secret=True,
     )
     files_under: str | Path | None = option(None, "let local files in this folder in; relative paths begin there")
-    allow_bucket: tuple[str, ...] = option(
+    allow_bucket: Sequence[str] = option(
         (), "let one bucket in: s3://NAME, gs://NAME, az://CONTAINER or hf://datasets/OWNER/NAME"
     )
     opt_out: str = option(
