@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pixvec
-from pixvec.cli import execute
+from pixvec.cli import WRONG_USE, execute
 
 A, B = [1.0, 0.0], [0.0, 1.0]
 VECTORS = [A, None, B, A, None, A]
@@ -49,6 +49,15 @@ def test_the_output_has_the_rows_that_are_kept(
         "6 rows: 3 rows in 1 group of duplicates; 2 different images and 2 without a vector\n"
         f"wrote {output}: {len(kept)} rows\n"
     )
+
+
+@pytest.mark.parametrize("flags", [["--keep", "best"], ["--drop-failed"], ["--replace-column"]], ids=str)
+def test_what_is_for_an_output_is_refused_without_one(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(["dedupe", str(write_table(tmp_path / "t.parquet")), *flags]) == WRONG_USE
+    assert flags[0] in (said := capsys.readouterr().err)
+    assert "name it with -o" in said
 
 
 def test_the_cells_of_csv_keep_their_bytes(tmp_path: Path) -> None:

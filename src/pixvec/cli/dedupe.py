@@ -68,7 +68,7 @@ def dedupe(
     reader = open_table(input)
     vectors = find_vector_column(reader, options.vectors)
     known = vector_provenance(reader, vectors, path=Path(input)) or {}
-    _check_outputs(input, output, page, restart=restart)
+    _check_outputs(input, output, page, options, restart=restart)
     with saying_log(quiet=quiet or page is None):
         shown = Shown.find(reader, Path(input), known, vectors=vectors, column=column)
     found = find_duplicates(reader, options)
@@ -84,10 +84,12 @@ def dedupe(
         say("\n".join([str(found), *([kept] if output else []), *([f"wrote {page}"] if page else [])]))
 
 
-def _check_outputs(input: str, output: str | None, page: str | None, *, restart: bool) -> None:
+def _check_outputs(input: str, output: str | None, page: str | None, options: _Options, *, restart: bool) -> None:
     """Find what is wrong with them before any work."""
     if output is not None:
         check_output(input, output, endings=TABLE_ENDINGS)
+    elif options.keep != "all" or options.drop_failed or options.replace_column:
+        raise click.UsageError("--keep, --drop-failed and --replace-column are for the table to write: name it with -o")
     outputs = [Path(path) for path in (output, page) if path is not None]
     check_places(outputs, restart=restart, inputs=[Path(input)])
     if page is not None:
