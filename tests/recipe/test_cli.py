@@ -171,3 +171,13 @@ def test_a_recipe_on_a_column_without_cells_is_no_failure(pixvec: Pixvec, folder
         ).returncode
         == 0
     )
+
+
+def test_a_csv_without_a_header_is_told_from_a_wrong_name(run: Run, folder: Path) -> None:
+    (folder / "photos.csv").write_text("1,https://a.example/1.jpg\n2,https://a.example/2.jpg\n")
+    finished = run()
+    assert finished.returncode == 2
+    assert (
+        "ds has no column 'image_url'; a column is called 'https://a.example/1.jpg': the first line" in finished.stderr
+    )
+    assert "read it with --no-header\n" in finished.stderr

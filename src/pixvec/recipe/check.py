@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, pairwise, repeat
 from typing import Final, TypeAlias
 
+from pixvec.fetch import looks_like_url
 from pixvec.naming import cut, instead, shown, unknown
 from pixvec.recipe.errors import Problem, RecipeError
 from pixvec.recipe.grammar import parse
 from pixvec.recipe.signature import Slot, Step
 from pixvec.recipe.steps import RUN_OPTIONS
 from pixvec.recipe.values import Call, Column, Columns, Dataset, Input, Model, Output, Place, Recipe, format_value
+from pixvec.table.url_column import header_problem
 
 _MOST_PROBLEMS: Final = 20
 
@@ -102,8 +104,9 @@ def _missing(given: Input, tables: _Tables) -> _Found:
     table = tables[given.dataset]
     for column in _columns(given):
         if table is not None and column.name not in table:
-            message = f"{given.dataset} has no column {shown(column.name)}{instead(column.name, table)}"
-            yield message, column.place
+            header = header_problem(table, looks_like_url)
+            hint = f"; {header}" if header else instead(column.name, table)
+            yield f"{given.dataset} has no column {shown(column.name)}{hint}", column.place
 
 
 def _columns(given: Column | Columns | Dataset) -> Sequence[Column]:

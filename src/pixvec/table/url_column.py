@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import pyarrow as pa
 
 from pixvec.errors import UsageError
-from pixvec.naming import unknown
+from pixvec.naming import shown, unknown
 from pixvec.table.cell_text import is_text
 from pixvec.table.chunk import TableReader
 from pixvec.table.pictures import COLUMN, PictureFolder
@@ -30,7 +30,6 @@ LooksLikeUrl: TypeAlias = Callable[[str], bool]
 Samples: TypeAlias = list[tuple[str, list[str]]]
 """The name and first cells of each column of text."""
 
-_MAX_SHOWN_CHARS: Final = 80
 _LOGGER: Final = logging.getLogger("pixvec")
 
 
@@ -47,7 +46,7 @@ def find_url_column(table: TableReader, name: str | None = None, *, looks_like_u
     else:
         found = name
         if name not in table.schema.names:
-            _check_names([name for name in table.schema.names if "://" in name], looks_like_url)
+            _check_names(table.schema.names, looks_like_url)
     kind = _type_of(table, found)
     if _is_list_of_text(kind):
         raise UsageError(f"column {found!r} {_several(found)}; or name another column with `column`")
@@ -119,7 +118,7 @@ def _type_of(table: TableReader, name: str) -> pa.DataType:
 def _find_by_cells(table: TableReader, looks_like_url: LooksLikeUrl) -> str:
     samples = _sample(table)
     choice = _candidates(table, samples, looks_like_url)
-    _check_names(choice or [name for name in table.schema.names if "://" in name], looks_like_url)
+    _check_names(choice or table.schema.names, looks_like_url, needs_scheme=not choice)
     if len(choice) > 1:
         raise UsageError(f"several columns hold URLs: {_listed(choice)}; choose one with `column`")
     if choice:
@@ -154,20 +153,21 @@ def _candidates(table: TableReader, samples: Samples, looks_like_url: LooksLikeU
     return list(dict.fromkeys(next(filter(None, kinds), [])))
 
 
-def _check_names(names: Iterable[str], looks_like_url: LooksLikeUrl) -> None:
-    """Refuse a table whose first row was taken for its names.
+def header_problem(names: Iterable[str], looks_like_url: LooksLikeUrl, *, needs_scheme: bool = True) -> str | None:
+    """Say that a table's first row was probably taken for its names, as one of them is a URL; None where none is.
 
-    Raises
-    ------
-    UsageError
-        If a name is a URL.
+    A name such as ``price.usd/kg`` is a URL only to those who know that the column holds some, and need no scheme.
     """
-    if url := next(filter(looks_like_url, names), None):
-        raise UsageError(
-            f"a column is called {url[:_MAX_SHOWN_CHARS]!r}: the first line of a CSV file without a header was "
-            "probably read as its header; read it with `no_header=True`, or name the column with `column` if that is "
-            "its name"
-        )
+    url = next((name for name in names if looks_like_url(name) and ("://" in name or not needs_scheme)), None)
+    return url and (
+        f"a column is called {shown(url)}: the first line of a CSV file without a header was probably read as its "
+        "header; read it with `no_header=True`"
+    )
+
+
+def _check_names(names: Iterable[str], looks_like_url: LooksLikeUrl, *, needs_scheme: bool = True) -> None:
+    if problem := header_problem(names, looks_like_url, needs_scheme=needs_scheme):
+        raise UsageError(f"{problem}, or name the column with `column` if that is its name")
 
 
 def _tell(found: str, samples: Samples, looks_like_url: LooksLikeUrl) -> None:
