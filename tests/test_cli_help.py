@@ -185,6 +185,8 @@ def test_what_was_meant_is_hinted_at(
         ("openai/clip-vit-base-patch23", "; did you mean 'openai/clip-vit-base-patch32'?"),
         ("clip-vit-base-patch32", "; did you mean 'openai/clip-vit-base-patch32'?"),
         ("demo2", "; did you mean 'demo'?"),
+        ("dmeo", "; did you mean 'demo'?"),
+        ("clip", ""),
         ("somebody/quite-another-model", ""),
     ],
 )

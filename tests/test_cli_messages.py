@@ -117,3 +117,12 @@ def test_a_reason_in_a_table_is_in_the_words_of_the_library(tmp_path: Path, caps
     report = capsys.readouterr().out
     assert "`--allow-address ADDRESS:PORT`" in report
     assert "allow_address" not in report
+
+
+def test_an_argument_of_the_command_is_named_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert execute(["models", "check", "dmeo"]) == 2
+    assert capsys.readouterr().err.endswith("or try the built-in demo; did you mean 'demo'?\n")

@@ -42,6 +42,8 @@ _LAION: Final = "LAION-2B"
 _DATACOMP: Final = "DataComp-1B"
 _ALIKE: Final = 0.85
 """A typo or two; another member of a family is not meant."""
+_ALIKE_UNOWNED: Final = 0.7
+"""Hardly any model of the hub has a name without its owner."""
 
 KNOWN_MODELS: Final = (
     KnownModel("openai/clip-vit-base-patch32", 512, 224, 605, "MIT", _WEB),
@@ -65,7 +67,8 @@ KNOWN_MODELS: Final = (
 def meant_model(name: str) -> str:
     """Give the hint about the known model that a name is nearly, with its owner or without; empty where none is."""
     owned = {_bare(known.name): known.name for known in KNOWN_MODELS}
-    near = get_close_matches(_bare(name.partition("@")[0]), owned, n=1, cutoff=_ALIKE)
+    cutoff = _ALIKE if "/" in name else _ALIKE_UNOWNED
+    near = get_close_matches(_bare(name.partition("@")[0]), owned, n=1, cutoff=cutoff)
     return f"; did you mean {owned[near[0]]!r}?" if near and owned[near[0]] != name else ""
 
 

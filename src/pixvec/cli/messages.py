@@ -1,4 +1,4 @@
-"""Options as the library names them in messages -> the flags of the command that prints the message.
+"""Options as the library names them in messages -> flags and arguments of the command that prints the message.
 
 The library writes an option in backticks, as it stands in Python: ``restart=True``, ``allow_address``.
 """
@@ -16,36 +16,37 @@ _OPTION: Final = re.compile(r"`(?P<name>[a-z]\w*)(?:=(?P<value>[^`]+))?`")
 
 
 def of_this_command(text: str) -> str:
-    """Write the options that a text names as flags of the command that runs."""
+    """Write the options that a text names as those of the command that runs."""
     context = click.get_current_context(silent=True)
     command = context and context.find_root().obj
     return in_flags(text, command) if command else text
 
 
 def in_flags(text: str, command: click.Command, *, quote: str = "") -> str:
-    """Write the options that a text names as flags of a command; what is none of its flags stays as it is."""
-    flags = {option.name: option for option in command.params if isinstance(option, click.Option)}
+    """Write the options that a text names as flags or arguments of a command; what is neither stays as it is."""
+    params = {param.name: param for param in command.params}
 
     def flag(found: re.Match[str]) -> str:
-        option = flags.get(found["name"])
-        words = option and _flag(option, found["value"])
+        param = params.get(found["name"])
+        words = param and _in_words(param, found["value"])
         return f"{quote}{words}{quote}" if words else found[0]
 
     return _OPTION.sub(flag, text)
 
 
-def _flag(option: click.Option, value: str | None) -> str | None:
-    name = max(option.opts, key=len)
+def _in_words(param: click.Parameter, value: str | None) -> str | None:
+    """Write a flag, which an argument lacks, and values."""
+    flag = f"{max(param.opts, key=len)} " if isinstance(param, click.Option) else ""
     if value is None:
-        return name
+        return flag.rstrip() or param.human_readable_name
     try:
         known = ast.literal_eval(value)
     except (ValueError, SyntaxError):  # a placeholder: …
-        return f"{name} {value}"
-    if option.is_flag:
-        return name if known else next(iter(option.secondary_opts), None)
+        return f"{flag}{value}"
+    if isinstance(param, click.Option) and param.is_flag:
+        return flag.rstrip() if known else next(iter(param.secondary_opts), None)
     values = known if isinstance(known, list | tuple) else [known]
-    return " ".join(f"{name} {_word(one)}" for one in values)
+    return " ".join(f"{flag}{_word(one)}" for one in values)
 
 
 def _word(value: Any) -> str:

@@ -53,27 +53,27 @@ def _is_here(name: str) -> bool:
 
 
 @models.command(cls=Command, short_help="load a model and show its details")
-@click.argument("name")
+@click.argument("model")
 @with_json
 @click.option("--parity", is_flag=True, help="compare its vectors with those of transformers; needs torch")
 @click.pass_context
-def check(context: click.Context, name: str, parity: bool, as_json: bool) -> None:
-    """Load the model NAME, a repository's id or a folder, and tell what it is."""
+def check(context: click.Context, model: str, parity: bool, as_json: bool) -> None:
+    """Load MODEL, a repository's id or a folder, and show its details."""
     as_json = as_json or bool(context.parent and context.parent.params.get("as_json"))
-    options = ModelOptions(model=name)
+    options = ModelOptions(model=model)
     started = time.monotonic()
-    checkpoint = load(name)
-    model = ClipModel(checkpoint, options)
-    model.embed_crops(np.zeros((1, model.image_size, model.image_size, 3), np.uint8))
+    checkpoint = load(model)
+    loaded = ClipModel(checkpoint, options)
+    loaded.embed_crops(np.zeros((1, loaded.image_size, loaded.image_size, 3), np.uint8))
     seconds = time.monotonic() - started
     if not as_json:
-        show("\n".join([*_lines(checkpoint), f"  computes   in {model.precision} here; ready after {seconds:.1f} s"]))
-    found = _compare(name, quiet=as_json) if parity else None
+        show("\n".join([*_lines(checkpoint), f"  computes   in {loaded.precision} here; ready after {seconds:.1f} s"]))
+    found = _compare(model, quiet=as_json) if parity else None
     if as_json:
-        facts = {**_facts(checkpoint, model, seconds), "parity": found and asdict(found)}
+        facts = {**_facts(checkpoint, loaded, seconds), "parity": found and asdict(found)}
         click.echo(json.dumps(facts, indent=2))
     if found and not found.holds:
-        raise ModelError(f"the vectors of {name} are not those of transformers: please report it")
+        raise ModelError(f"the vectors of {model} are not those of transformers: please report it")
 
 
 def _facts(checkpoint: Checkpoint, model: ClipModel, seconds: float) -> dict[str, Any]:
