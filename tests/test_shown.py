@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from nbclient import NotebookClient
 
@@ -63,6 +67,55 @@ def test_what_was_found_can_be_shown() -> None:
     )
     found = pixvec.search(frame, "a house", k=1)
     assert pixvec.show(found, column="image").html.count("data:image/webp") == 1
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table with thumbnails, whose images are on no server any more."""
+    folder = tmp_path_factory.mktemp("kept")
+    with ImageServer() as server:
+        urls = [server.add(f"/{seed}.jpg", body=image_bytes(seed=seed)) for seed in range(3)]
+        (folder / "in.csv").write_text("\n".join(["image_url", *urls]) + "\n")
+        options: dict[str, Any] = {"model": "demo", "allow_address": server.address, "isolate": "never", "quiet": True}
+        pixvec.embed_file(folder / "in.csv", folder / "t.parquet", thumbnails=96, **options)
+    return folder / "t.parquet"
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda path: pixvec.search(path, "a house", k=2),
+        lambda path: pixvec.search(pq.read_table(path).to_pandas(), "a house", k=2, model="demo"),
+        lambda path: pl.from_arrow(pq.read_table(path)).head(2),
+        lambda path: pq.read_table(path).slice(1).drop_columns(["embedding"]),
+    ],
+    ids=["found in the file", "pandas", "polars", "without vectors"],
+)
+@pytest.mark.filterwarnings("ignore:nothing says:pixvec.PixvecWarning")
+def test_thumbnails_that_were_kept_are_shown_without_a_server(take: Callable[[Path], object], kept: Path) -> None:
+    shown = pixvec.show(take(kept), source=kept, isolate="never")
+    assert shown.html.count("data:image/webp") == 2
+
+
+def test_the_first_rows_of_a_file_are_shown(kept: Path) -> None:
+    shown = pixvec.show(kept, n_rows=2, isolate="never")
+    assert (shown.n_rows, shown.html.count("data:image/webp")) == (2, 2)
+
+
+def test_files_beside_the_table_are_shown_as_on_pages(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.jpg").write_bytes(image_bytes())
+    table = tmp_path / "photos.parquet"
+    pixvec.embed_file(tmp_path / "photos", table, model="demo", isolate="never", quiet=True)
+    found = pixvec.search(table, "a house", isolate="never")
+    assert pixvec.show(found, source=table, isolate="never").html.count("data:image/webp") == 1
+    assert pixvec.show(found, isolate="never").html.count("data:image/webp") == 0
+    assert "'path' are paths: show these files with `files_under=FOLDER`" in caplog.text
+
+
+def test_a_table_without_images_is_refused() -> None:
+    with pytest.raises(pixvec.UsageError, match="no column of images was found: name it with `column`"):
+        pixvec.show(pd.DataFrame({"a": ["x"]}))
 
 
 def test_pictures_of_arrays_are_shown_and_failures_say_why() -> None:

@@ -80,6 +80,8 @@ def take_rows(table: TableReader, rows: NDArray[np.int64], *, columns: Collectio
         parts.append(chunk.table.take(rows[here] - start))
         places.extend(here.tolist())
         start += chunk.table.num_rows
+        if len(places) == len(rows):
+            break
     return pa.concat_tables(parts).take(np.argsort(places)) if parts else table.schema.empty_table()
 
 

@@ -1,11 +1,15 @@
-"""Numbers -> words as people read them."""
+"""Numbers, and cells of tables -> words as people read them."""
 
 from __future__ import annotations
 
-from typing import Final
+import json
+import math
+from typing import Any, Final
 
 ROW: Final = "row (from 0)"
 """The heading over row numbers; a single one stands as: row 7 (counted from 0)."""
+_MAX_HASH_BYTES: Final = 32
+"""No image is as short."""
 _UNITS: Final = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
@@ -43,3 +47,28 @@ def duration(seconds: float) -> str:
     parts = [(days, "d"), (hours, "h"), (minutes, "min"), (whole % 60, "s")]
     first = next((place for place, (n, _) in enumerate(parts) if n), 3)
     return " ".join(f"{n} {unit}" for n, unit in parts[first : first + 2] if n) or "0 s"
+
+
+def plain_cell(cell: Any) -> Any:
+    """Say a cell in JSON's types: hashes as hex, longer bytes by their number, what is no number as null."""
+    match cell:
+        case dict():
+            return {name: plain_cell(part) for name, part in cell.items()}
+        case list():
+            return [plain_cell(part) for part in cell]
+        case bytes():
+            return cell.hex() if len(cell) <= _MAX_HASH_BYTES else f"{len(cell):,} bytes"
+        case float():
+            return cell if math.isfinite(cell) else None
+        case None | bool() | int() | str():
+            return cell
+    return str(cell)
+
+
+def plain_text(cell: Any) -> str:
+    """Say a cell as text: as it is, or in JSON."""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bytes):
+        return str(plain_cell(cell))
+    return "" if cell is None else json.dumps(plain_cell(cell), ensure_ascii=False)

@@ -15,6 +15,7 @@ from pixvec.cli.dedupe import MAX_SHELVES, MAX_TILES, SHELVES_PER_PAGE
 from pixvec.gallery import Shelf, Tile, data_url, render_gallery
 from pixvec.review import ReviewOptions, review_table
 from pixvec.review.page import render_review
+from pixvec.showing import Gallery
 from pixvec.testing.images import draw, encode
 from pixvec.testing.server import ImageServer
 from reviewed import embedded, failed, write_reviewed
@@ -166,3 +167,18 @@ def test_as_many_duplicates_as_there_may_be_are_no_endless_page(browse: Browse) 
     height = re.search(r"<title>(\d+) pixels", shown)
     assert height is not None
     assert 1_000 < int(height[1]) < 12_000
+
+
+_CLICK = """
+onload = () => {
+  const page = document.querySelector("iframe").contentDocument;
+  page.querySelector("a.frame").click();
+  setTimeout(() => document.title = `${page.URL}: ${page.querySelector("li:target")?.id}`, 100);
+};
+"""
+
+
+def test_a_click_in_a_notebook_enlarges_the_image_and_leads_nowhere(browse: Browse) -> None:
+    gallery = Gallery(found_page([], Path()), 1)
+    framed = gallery._repr_html_().replace('sandbox=""', "")  # which keeps scripts out, also one that clicks
+    assert "<title>about:srcdoc#i1-1: i1-1</title>" in browse(f"<title>page</title>{framed}<script>{_CLICK}</script>")

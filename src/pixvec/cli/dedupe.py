@@ -15,10 +15,10 @@ import numpy as np
 from pixvec.cli.console import say
 from pixvec.cli.flags import PATH, Command, with_json, with_options
 from pixvec.cli.notes import saying_log
-from pixvec.cli.shelves import Shown, take_records
 from pixvec.cli.streams import TABLE_FORMATS, reads_stdin, writes_stdout
 from pixvec.duplicates import BEST, GROUP, DuplicateOptions, Duplicates, Numbers, find_duplicates
 from pixvec.gallery import Shelf, render_gallery
+from pixvec.gallery.rows import Shown, take_records
 from pixvec.gallery.thumbnails import PictureOptions
 from pixvec.output_file import PAGE_ENDINGS, appearing, check_new_columns, check_places, write_with_columns
 from pixvec.table import TABLE_ENDINGS, TableReader, check_output, check_output_ending, open_table
@@ -75,7 +75,7 @@ def dedupe(
     if output is not None:
         _write(reader, found, Path(input), Path(output), options, restart=restart)
     if page is not None:
-        with appearing(Path(page), restart=restart) as path:
+        with saying_log(quiet=True), appearing(Path(page), restart=restart) as path:
             path.write_text(_page(reader, found, shown, options), encoding="utf-8")
     if as_json:
         click.echo(json.dumps({"output": output, "page": page, **found.as_json()}, indent=2))

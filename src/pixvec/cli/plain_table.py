@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -17,8 +15,6 @@ _NUMBER: Final = re.compile(r"-?[\d,.]+")
 _GAP: Final = "  "
 _LEAST: Final = 4
 """No column is cut to fewer cells."""
-MAX_HASH_BYTES: Final = 32
-"""No image is as short."""
 
 
 def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_cells: int | None, n_whole: int = 0) -> str:
@@ -45,31 +41,6 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_whole
     """Print a table on stdout, as wide as the terminal; whole where it goes elsewhere."""
     first, *others = plain_table(header, rows, n_cells=terminal_width(), n_whole=n_whole).split("\n")
     click.echo("\n".join([click.style(first, bold=True), *others]))
-
-
-def plain_cell(cell: Any) -> Any:
-    """Say a cell in JSON's types: hashes as hex, longer bytes by their number, what is no number as null."""
-    match cell:
-        case dict():
-            return {name: plain_cell(part) for name, part in cell.items()}
-        case list():
-            return [plain_cell(part) for part in cell]
-        case bytes():
-            return cell.hex() if len(cell) <= MAX_HASH_BYTES else f"{len(cell):,} bytes"
-        case float():
-            return cell if math.isfinite(cell) else None
-        case None | bool() | int() | str():
-            return cell
-    return str(cell)
-
-
-def plain_text(cell: Any) -> str:
-    """Say a cell as text: as it is, or in JSON."""
-    if isinstance(cell, str):
-        return cell
-    if isinstance(cell, bytes):
-        return str(plain_cell(cell))
-    return "" if cell is None else json.dumps(plain_cell(cell), ensure_ascii=False)
 
 
 def _narrowed(widths: Sequence[int], are_whole: Sequence[bool], n_cells: int) -> list[int]:

@@ -14,17 +14,17 @@ import pyarrow as pa
 from pixvec.cli.console import say
 from pixvec.cli.flags import PATH, Command, with_options
 from pixvec.cli.notes import saying_log, saying_warnings
-from pixvec.cli.plain_table import plain_cell, plain_table, print_table
-from pixvec.cli.shelves import Shown, take_records
+from pixvec.cli.plain_table import plain_table, print_table
 from pixvec.cli.streams import TABLE_FORMATS, check_stdout, reads_stdin, writing_stdout
 from pixvec.gallery import Shelf, render_gallery
+from pixvec.gallery.rows import Shown, take_records
 from pixvec.naming import unknown
 from pixvec.nearest import Hits
 from pixvec.output_file import PAGE_ENDINGS, appearing, check_place, write_with_columns
 from pixvec.retrieve import COPIES, SIMILARITY, Query, SearchOptions, find_rows
 from pixvec.table import TABLE_ENDINGS, TableReader, check_output_ending, open_frame
 from pixvec.vector_table import find_vector_column, open_rows, provenance_beside, take_rows, vector_provenance
-from pixvec.words import ROW, count
+from pixvec.words import ROW, count, plain_cell
 
 _TEXT_FORMATS: Final = {"table": (".txt",), "json": (".json",), "html": PAGE_ENDINGS}
 """What is written as text, and the endings of such files."""
@@ -73,7 +73,8 @@ def search(table: str, texts: tuple[str, ...], *, unique: bool | None, **given: 
         form.check(reader, path, options)
     with saying_warnings():
         hits = find_rows(reader, query, options, path=path)
-    form.write(_title(query), reader, path, hits, options)
+    with saying_log(quiet=True):
+        form.write(_title(query), reader, path, hits, options)
 
 
 class _Form:

@@ -1,7 +1,11 @@
-"""Rows of a table -> tiles of a gallery: what a row is called, where its image is, and a thumbnail of it."""
+"""Rows of a table -> tiles of a gallery: what a row is called, where its image is, and a thumbnail of it.
+
+Its log says what is not shown, and why.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,22 +16,22 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pixvec.cli.confirmed import confirm_files, names_file
-from pixvec.cli.console import say
-from pixvec.cli.plain_table import plain_text
 from pixvec.columns import image_cell
 from pixvec.errors import RowError
 from pixvec.fetch import looks_like_url
 from pixvec.gallery import Tile
+from pixvec.gallery.confirmed import confirm_files, names_file
 from pixvec.gallery.thumbnails import PictureOptions, fetch_thumbnails
 from pixvec.provenance import folder_of_files
 from pixvec.result_columns import read_image, read_sha256, result_names
 from pixvec.table import TableReader, find_embedded_column
 from pixvec.thumbnail_file import read_thumbnails
 from pixvec.vector_table import take_rows
-from pixvec.words import size
+from pixvec.words import plain_text, size
 
 _TITLES: Final = ("title", "name", "caption", "label", "description", "text")
+
+_LOGGER: Final = logging.getLogger("pixvec")
 
 
 def take_records(reader: TableReader, rows: NDArray[np.int64], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -66,7 +70,7 @@ class Shown:
         path: Path | None,
         known: Mapping[str, Any],
         *,
-        vectors: str,
+        vectors: str | None,
         column: str | None,
         titles: Sequence[str] = (),
     ) -> Self:
@@ -76,11 +80,11 @@ class Shown:
         """
         names = reader.schema.names
         usual = [name for name in names if name.lower() in _TITLES]
-        facts = result_names(vectors)[-1]
+        facts = None if vectors is None else result_names(vectors)[-1]
         return cls(
             _image_column(reader, column, known),
             tuple(titles or usual[:1]),
-            facts if names.count(facts) == 1 else None,
+            facts if facts is not None and names.count(facts) == 1 else None,
             None if path is None else folder_of_files(known, path),
             path,
         )
@@ -96,10 +100,12 @@ class Shown:
         return list(dict.fromkeys([*self.names, *([] if self.facts is None else [self.facts])]))
 
     def text(self, record: dict[str, Any], name: str) -> str:
-        """Say a cell as text; one that holds an image by its path, or how many bytes it has."""
+        """Say a cell as text; one that holds an image by its path, how many bytes it has, or what it is."""
         cell = record[name]
-        if name == self.image and isinstance(cell, dict):
-            cell = cell.get("path") or image_cell(cell)
+        if name == self.image and isinstance(cell, dict | bytes):
+            cell = (cell.get("path") if isinstance(cell, dict) else None) or image_cell(cell)
+        elif name == self.image and not isinstance(cell, str | None):
+            return type(cell).__name__
         return plain_text(cell)
 
     def size_text(self, record: dict[str, Any]) -> str:
@@ -110,7 +116,7 @@ class Shown:
         return ", ".join(filter(None, [sides, size(n_bytes) if type(n_bytes) is int else ""]))
 
     def tiles(self, records: Sequence[dict[str, Any]], notes: Sequence[str], options: PictureOptions) -> list[Tile]:
-        """Make a tile for each record, with its thumbnail, kept or fetched; say it where some can't be."""
+        """Make a tile for each record, with its thumbnail, kept or fetched."""
         thumbnails = self._thumbnails(records, options)
         return [
             self._tile(record, note, thumbnail)
@@ -122,12 +128,14 @@ class Shown:
     ) -> Sequence[str | RowError | None]:
         cells = self._images(records)
         if self.image is None and not any(cells):
-            say("the page has no images: no column of URLs was found; name it with -c")
+            _LOGGER.warning("the page has no images: no column of URLs was found; name it with `column`")
             return [None] * len(records)
         made = self._fetched(cells, records, options)
-        _say_missing([one for one in made if isinstance(one, RowError)], len(made))
+        _log_missing([one for one in made if isinstance(one, RowError)], len(made))
         if options.files_under is None and self.folder is None and any(map(names_file, cells)):
-            say(f"the cells of {self.image!r} are paths: show these files with --files-under FOLDER, that of the run")
+            _LOGGER.warning(
+                "the cells of %r are paths: show these files with `files_under=FOLDER`, that of the run", self.image
+            )
         return made
 
     def _images(self, records: Sequence[dict[str, Any]]) -> list[object]:
@@ -170,7 +178,8 @@ def _is_binary(type_: pa.DataType) -> bool:
     return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_))
 
 
-def _say_missing(errors: Sequence[RowError], n_rows: int) -> None:
+def _log_missing(errors: Sequence[RowError], n_rows: int) -> None:
     if errors:
         reasons = ", ".join(f"{code} {n:,}" for code, n in Counter(error.code for error in errors).most_common())
-        say(f"{len(errors):,} of {n_rows:,} images are not on the page: {reasons}; the first: {errors[0].detail}")
+        n_missing = f"{len(errors):,} of {n_rows:,}"
+        _LOGGER.warning("%s images are not on the page: %s; the first: %s", n_missing, reasons, errors[0].detail)
