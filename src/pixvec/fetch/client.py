@@ -26,6 +26,7 @@ from pixvec.fetch.backlog import Backlog
 from pixvec.fetch.bucket_attempt import BucketAttempt
 from pixvec.fetch.buckets import BucketObject, parse_bucket, parse_object
 from pixvec.fetch.budget import ByteBudget, Lease
+from pixvec.fetch.descriptors import Patience, fitting_connections
 from pixvec.fetch.dns import Names, SystemResolver
 from pixvec.fetch.files import LocalFile, LocalFiles
 from pixvec.fetch.http_faults import MAX_LINE_BYTES
@@ -76,6 +77,7 @@ class Fetcher:
         self, options: FetchOptions, *, resolver: AbstractResolver | None = None, backlog: Backlog | None = None
     ) -> None:
         self._options = options
+        self._n_connections = fitting_connections(options.connections)
         self._guard = AddressGuard(
             allow_private=options.allow_private, allowed=map(parse_allowed, options.allow_address)
         )
@@ -84,7 +86,8 @@ class Fetcher:
         self._tls = _tls_context(*map(os.environ.get, _CERTIFICATE_PLACES))
         names = resolver or SystemResolver(timeout_s=options.dns_timeout_s)
         self._names = Names(names, memory_s=options.dns_memory_s)
-        self._slots = Slots(options, backlog)
+        self._slots = Slots(options, backlog, connections=self._n_connections)
+        self._patience = Patience(options.max_open_wait_s)
         self._budget = ByteBudget(options.max_bytes_in_flight)
         self._buckets = frozenset(map(parse_bucket, options.allow_bucket))
         self._storages = Storages(options)
@@ -94,7 +97,7 @@ class Fetcher:
     async def __aenter__(self) -> Self:
         limits = self._options
         connector = ConnectionPool(
-            connections=limits.connections,
+            connections=self._n_connections,
             resolver=self._names,
             use_dns_cache=False,
             socket_factory=self._guard.open_socket,
@@ -155,18 +158,24 @@ class Fetcher:
         FetchError
             That of the last try, with a code, and a detail that holds neither addresses, queries nor anything the
             server said.
+        RunError
+            There was no file descriptor for too long.
         """
         with self._budget.lease() as lease:
             if isinstance(source, LocalFile):
-                yield Fetched(await self._files.read(source, lease), None)
+                work = partial(self._read, source, lease)
             else:
                 if isinstance(source, URL):
                     self._refuse_blocked(source)
-                yield await self._persist(partial(self._attempt, source, lease, unless), lease)
+                work = partial(self._persist, partial(self._attempt, source, lease, unless), lease)
+            yield await self._patience.until_done(work, before_pause=lease.give_back)
 
     def per_second(self, source: Place) -> float:
         """Return how many requests the host of a source has been found to bear in a second; infinite where unknown."""
         return self._slots.per_second(source.origin if isinstance(source, URL) else str(source.host))
+
+    async def _read(self, source: LocalFile, lease: Lease) -> Fetched:
+        return Fetched(await self._files.read(source, lease), None)
 
     def _refuse_blocked(self, url: URL) -> None:
         """Refuse an address before anything is set up to dial it: the guard would, and a column may be full of them."""

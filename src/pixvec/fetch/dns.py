@@ -17,6 +17,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from pixvec.fetch.descriptors import shortage_now
+
 AddrInfos: TypeAlias = list[tuple[Any, ...]]
 Awaited = TypeVar("Awaited")
 
@@ -87,7 +89,7 @@ class SystemResolver(AbstractResolver):
                 host.encode(), port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
             )
         except Exception as error:  # noqa: BLE001 (it is raised where the answer is awaited)
-            outcome = error
+            outcome = shortage_now() or error
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             answer.get_loop().call_soon_threadsafe(self._deliver, answer, outcome)
 

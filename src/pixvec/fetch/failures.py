@@ -1,6 +1,6 @@
 """What aiohttp, ssl and the system raise -> a `FetchError`: the only place that knows their classes.
 
-What is not in the table is nobody's failure but a bug, and is raised as it came.
+What is not in the table is raised as it came: it is a bug, or this machine has no file descriptor left.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import aiohttp
 
 from pixvec.errors import FetchError
 from pixvec.fetch.address import AddressBlockedError
+from pixvec.fetch.descriptors import is_shortage
 from pixvec.fetch.dns import UNKNOWN_NAME
 from pixvec.fetch.http_faults import http_fault
 from pixvec.fetch.pool import BrokenBodyError
@@ -39,8 +40,10 @@ _TABLE: Final[tuple[tuple[type[Exception], str, str], ...]] = (
 
 
 def as_fetch_error(error: Exception) -> FetchError | None:
-    """Say what an exception of the HTTP client means for a row; None for one that nobody foresaw."""
+    """Say what an exception of the HTTP client means for a row; None for one that is not about the row at all."""
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if is_shortage(cause):
+        return None
     if isinstance(cause, FetchError):
         return cause
     if isinstance(cause, AddressBlockedError):

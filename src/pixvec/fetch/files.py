@@ -15,6 +15,7 @@ from typing import Final
 
 from pixvec.errors import FetchError
 from pixvec.fetch.budget import ByteBudget, Lease
+from pixvec.fetch.descriptors import is_shortage
 
 _MAX_READERS: Final = 4
 _MAX_PATH_CHARS: Final = 4096
@@ -84,6 +85,8 @@ def read_file(path: str, root: Path | None, *, max_bytes: int) -> bytes:
     ------
     FetchError
         ``path_blocked``, ``file_not_found``, ``file_error`` or ``too_many_bytes``.
+    OSError
+        No file descriptor is free.
     """
     try:
         fd = _open(path, root)
@@ -94,6 +97,8 @@ def read_file(path: str, root: Path | None, *, max_bytes: int) -> bytes:
     except ValueError:  # os's word for a NUL or half a surrogate pair
         raise FetchError("file_not_found", "no file can have that name") from None
     except OSError as error:
+        if is_shortage(error):
+            raise
         raise _as_fetch_error(error) from None
 
 

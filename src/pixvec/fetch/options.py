@@ -36,6 +36,8 @@ class FetchOptions(Options, group="reach"):
         To dial one server, TLS included.
     dns_timeout_s, dns_memory_s
         Of one look-up of a name, and how long its answer is good.
+    max_open_wait_s
+        How long a row waits while this process has as many files and connections open as it may; then the call ends.
     data_urls
         Whether a ``data:`` URL is a picture, as in Python, or blocked, as in files.
     connections_per_host, first_connections_per_host
@@ -89,6 +91,7 @@ class FetchOptions(Options, group="reach"):
     connect_timeout_s: float = limit(5.0, minimum=0.001)
     dns_timeout_s: float = limit(5.0, minimum=0.001)
     dns_memory_s: float = limit(30.0, minimum=0)
+    max_open_wait_s: float = limit(60.0, minimum=0.001)
     data_urls: bool = limit(False, minimum=0)
     tries: int = limit(3)
     row_timeout_s: float = limit(60.0, minimum=0.001)

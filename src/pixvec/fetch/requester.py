@@ -15,6 +15,7 @@ from aiohttp.abc import AbstractResolver
 
 from pixvec.errors import FetchError
 from pixvec.fetch.body import BodyReader
+from pixvec.fetch.descriptors import is_shortage
 from pixvec.fetch.headers import default_user_agent, parse_header, warn_of_open_header
 from pixvec.fetch.opt_out import OptOut, parse_opt_out
 from pixvec.fetch.options import FetchOptions
@@ -57,7 +58,9 @@ class Requester:
         elif not _is_address(self._proxy.host or ""):
             try:
                 await self._names.resolve(self._proxy.host or "")
-            except OSError:
+            except OSError as error:
+                if is_shortage(error):
+                    raise
                 raise FetchError("connect_error", "the proxy's name could not be looked up") from None
 
     def get(

@@ -55,12 +55,16 @@ class Slots:
         The limits, in all and of a host.
     backlog
         Holds requests back while too much is fetched and not kept.
+    connections
+        How many there may be in all, where that is fewer than the options say.
     """
 
-    def __init__(self, options: FetchOptions, backlog: Backlog | None = None) -> None:
+    def __init__(
+        self, options: FetchOptions, backlog: Backlog | None = None, *, connections: int | None = None
+    ) -> None:
         self._options = options
         self._backlog = backlog or Backlog()
-        self._connections = asyncio.Semaphore(options.connections)
+        self._connections = asyncio.Semaphore(connections or options.connections)
         self._hosts: dict[str, _Host] = {}
         self._moods: OrderedDict[str, Mood] = OrderedDict()
 

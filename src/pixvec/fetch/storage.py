@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 
 from pixvec.errors import FetchError
 from pixvec.fetch.buckets import BucketObject
+from pixvec.fetch.descriptors import shortage_behind
 from pixvec.fetch.options import FetchOptions
 from pixvec.fetch.storage_failures import as_storage_error
 
@@ -77,6 +78,8 @@ async def _understood(answer: Awaitable[Any]) -> Any:
     try:
         return await answer
     except Exception as error:  # noqa: BLE001 (whatever a client raises is no bug of ours)
+        if shortage := shortage_behind(error):
+            raise shortage from None
         raise as_storage_error(error) from None
 
 
