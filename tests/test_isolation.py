@@ -70,6 +70,14 @@ def wait_until(condition: Any, seconds: float = 30) -> bool:
     return bool(condition())
 
 
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    """A file that a worker can leave a mark in."""
+    path = tmp_path / "mark"
+    path.write_bytes(b"\0")
+    return path
+
+
 @pytest.mark.parametrize(
     ("format", "mode"),
     [
@@ -165,9 +173,10 @@ def test_case_71_the_poison_is_found_among_many_in_flight() -> None:
     assert failed == [5, 13, 21]
 
 
-def test_case_77_a_picture_is_tried_again_whose_worker_was_ended_by_somebody_else(tmp_path: Path) -> None:
-    with crop_maker() as crops:
-        assert crop_of(crops, doing(late=f"die-once:{tmp_path / 'mark'}")).shape == (16, 16, 3)
+def test_case_77_a_picture_is_tried_again_whose_worker_was_ended_by_somebody_else(mark: Path) -> None:
+    with crop_maker(program=(*STUB, "--mark", str(mark))) as crops:
+        assert crop_of(crops, doing(late="die-once:")).shape == (16, 16, 3)
+    assert mark.read_bytes() == b"\1"
 
 
 def test_case_77_a_worker_that_ends_while_idle_costs_nobody() -> None:
@@ -184,11 +193,10 @@ def test_a_worker_serves_again_and_ends_with_its_maker() -> None:
     assert not is_running(int(processes.pop().rpartition(" ")[2]))
 
 
-def test_the_end_does_not_wait_for_a_picture(tmp_path: Path) -> None:
-    begun = tmp_path / "begun"
-    with ThreadPoolExecutor(1) as threads, crop_maker() as crops:
-        hanging = threads.submit(crop_of, crops, doing(late=f"sleep:{begun}"))
-        assert wait_until(begun.exists)
+def test_the_end_does_not_wait_for_a_picture(mark: Path) -> None:
+    with ThreadPoolExecutor(1) as threads, crop_maker(program=(*STUB, "--mark", str(mark))) as crops:
+        hanging = threads.submit(crop_of, crops, doing(late="sleep:"))
+        assert wait_until(lambda: mark.read_bytes() == b"\1")
         crops.close()
         done, _ = wait([hanging], timeout=30)
         assert done
@@ -215,7 +223,8 @@ def test_a_worker_sees_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HF_TOKEN", "secret")
     with crop_maker() as crops:
         names = set(failure_of(crops, doing("tell:environment")).split()[1:])
-    assert names <= {"PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "LC_CTYPE"}
+    of_the_interpreter = {"PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "LC_CTYPE"}
+    assert names <= {*of_the_interpreter, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"])
@@ -272,11 +281,14 @@ def test_case_77_a_worker_that_somebody_ends_before_it_has_started_is_replaced(
 HOST_PROGRAM = """
 import os, sys
 sys.path[:0] = {first!r}
-import pixvec.cropping
+import pixvec
+from pixvec.cropping import CropPlan
+from pixvec.decode import DecodeOptions
 from pixvec.isolation.worker import Worker
 os.chdir({folder!r})
 program = "-c", "import pixvec, PIL; print(pixvec.__file__, PIL.__file__)"
-worker = Worker(b"", n_crop_bytes=0, max_s=9.0, program=program)
+plan = CropPlan("full", frozenset(), 1, None, None, 1, None)
+worker = Worker(plan, n_crop_bytes=0, options=DecodeOptions(), program=program)
 print(worker._socket.makefile().readline() == f"{{pixvec.__file__}} {{sys.modules['PIL'].__file__}}\\n")
 worker.close()
 """
@@ -365,3 +377,36 @@ except KeyboardInterrupt:
     command = [sys.executable, "-c", code, checkpoint, str(picture)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (result.stdout, result.stderr) == ("True ['']\n", "")
+
+
+NEVER_CALLED = {
+    "fromqimage", "fromqpixmap", "toqimage", "toqpixmap", "show", "get_display_profile",  # for windows
+    "_dump", "load_djpeg",  # they start other programs
+    "jpeg_factory", "getxmp", "filter", "random", "crop",  # not for decoding; `crop` is of the process that embeds
+}  # fmt: skip
+LATE_IMPORTS = f"""
+import ast, importlib.util, pathlib, sys
+import pixvec.decode_worker
+pixvec.decode_worker._keep_to_one_thread(frozenset())
+late = set()
+for name, module in list(sys.modules.items()):
+    file = getattr(module, "__file__", None) or ""
+    if name.partition(".")[0] in ("PIL", "pixvec", "simplejpeg") and file.endswith(".py"):
+        package = name if file.endswith("__init__.py") else name.rpartition(".")[0]
+        for function in ast.walk(ast.parse(pathlib.Path(file).read_text())):
+            if isinstance(function, ast.FunctionDef) and function.name not in {NEVER_CALLED!r}:
+                for node in ast.walk(function):
+                    if isinstance(node, ast.Import):
+                        late |= {{alias.name for alias in node.names}}
+                    elif isinstance(node, ast.ImportFrom) and node.module is None:
+                        late |= {{package + "." + alias.name for alias in node.names}}
+                    elif isinstance(node, ast.ImportFrom):
+                        late.add(importlib.util.resolve_name("." * node.level + node.module, package))
+print(sorted(late - set(sys.modules)))
+"""
+
+
+def test_all_that_decoders_import_late_is_imported_before_files_are_closed_to_them() -> None:
+    late = subprocess.check_output([sys.executable, "-c", LATE_IMPORTS], text=True, timeout=60)
+    # The first is for colours written as hsl(), the second for files with a name, the third is imported if asked for.
+    assert late == "['colorsys', 'mmap', 'pillow_heif']\n"

@@ -20,9 +20,11 @@ def main() -> None:
         sys.stdout = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 (it is open for as long as the process)
     from pixvec.cli import INTERRUPTED, execute, load  # noqa: PLC0415 (the imports are what must be interruptible)
     from pixvec.cli.interrupts import run_interruptible  # noqa: PLC0415
+    from pixvec.cli.process import prepare_process  # noqa: PLC0415
 
     for word in sys.argv[1:2]:
-        load(word)
+        if load(word):
+            prepare_process()
     sys.exit(run_interruptible(lambda: execute(sys.argv[1:]), interrupted=INTERRUPTED))
 
 

@@ -55,6 +55,8 @@ class DecodeOptions(Options, group="model"):
         Processor time and time by the clock for one picture, where workers decode.
     max_decode_bytes
         Of one worker's address space.
+    max_worker_wait_s
+        How long a picture waits for a worker that cannot be started, where others could; then the call ends.
 
     Raises
     ------
@@ -78,6 +80,7 @@ class DecodeOptions(Options, group="model"):
     max_decode_cpu_s: float = limit(10.0, minimum=0.001)
     max_decode_s: float = limit(60.0, minimum=0.001)
     max_decode_bytes: int = limit(1 << 30)
+    max_worker_wait_s: float = limit(60.0, minimum=0.001)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -23,7 +23,7 @@ from typing import Self
 from pixvec.batcher import Batcher
 from pixvec.cache import RowCache
 from pixvec.cores import n_cores
-from pixvec.errors import FetchError, ImageError, RowError
+from pixvec.errors import FetchError, ImageError, PixvecError, RowError
 from pixvec.fetch import Backlog, Fetched, Fetcher, Place, is_data_url, read_data_url, redacted
 from pixvec.isolation import CropMaker, KeptWorkers
 from pixvec.loop_thread import LoopThread
@@ -183,6 +183,7 @@ class _Road:
             thumbnail=thumbnails,
             kept=kept,
         )
+        report.sandbox_lacks = self._crops.lacks
         self._batcher = Batcher(model, settings.batch_size)
         self._threads = Threads(n_cores(), "decode")
         # One body more than threads, so that no thread waits for work; this also bounds the crops that wait.
@@ -255,7 +256,7 @@ class _Road:
         except RowError as error:
             row = _failed(error)
         except Exception as bug:
-            if not self._keep_going or isinstance(bug, MemoryError):
+            if not self._keep_going or isinstance(bug, MemoryError | PixvecError):
                 raise
             _LOGGER.warning("a bug, met at %s", _redacted(cell), exc_info=bug)
             row = Row(error="internal_error", detail=f"a bug of pixvec's: {type(bug).__name__} in {stage_of(bug)}")

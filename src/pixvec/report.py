@@ -52,6 +52,9 @@ class Report:
     """Addresses that were dialled and that only an option opens, as ``ADDRESS:PORT``, the first thousand."""
     refused_addresses: set[str] = field(default_factory=set)
     """Addresses of this machine and its networks that URLs named and that were refused, likewise."""
+    sandbox_lacks: set[str] = field(default_factory=set)
+    """What decoding has to do without, once an image was decoded: layers of the sandbox that this system lacks, or
+    "workers" where images are decoded in this process."""
     n_under_way: int = 0
     """At an end before the last row: rows that were asked for and are not decided."""
     decode_busy: float = 0.0

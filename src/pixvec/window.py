@@ -13,6 +13,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final
 
+from pixvec.errors import PixvecError
 from pixvec.values import Row
 
 WAITING_ROWS: Final = 16_384
@@ -109,7 +110,7 @@ class Window:
         try:
             row = decided.row.result()
         except Exception as bug:  # noqa: BLE001 (it is raised in its turn)
-            if not isinstance(bug, MemoryError):
+            if not isinstance(bug, MemoryError | PixvecError):
                 bug.add_note(f"pixvec: this is a bug, met at {decided.name()}, in {stage_of(bug)}")
             decided.bug = bug
         else:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+import threading
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Final, Protocol
 
 import numpy as np
 
 from pixvec.checkpoint import ProcessorConfig
 from pixvec.cropping import Cropper, CropPlan
 from pixvec.decode import DecodeOptions, Header, decoded_formats
-from pixvec.decode_worker import pack_plan
-from pixvec.errors import ImageError, UsageError
+from pixvec.errors import ImageError, RunError, UsageError
 from pixvec.isolation.budget import PixelBudget
 from pixvec.isolation.pool import KeptWorkers, Workers
 from pixvec.isolation.worker import WORKER, Worker, WorkerLostError, WorkerStartError
@@ -46,6 +46,11 @@ class CropMaker:
         Workers of earlier makers with the same options, to begin with; those that are idle at the end go there.
     program
         The interpreter's arguments that start a worker.
+
+    Attributes
+    ----------
+    lacks
+        The layers of the workers' sandbox that this system lacks; "workers" where it has none of them. Grows.
     """
 
     def __init__(
@@ -73,8 +78,11 @@ class CropMaker:
             center_crop=processor.center_crop,
             thumbnail=thumbnail,
         )
-        self._here, self._workers = _Here(self._plan), Workers(self._start_worker, kept)
-        self._croppers: _Croppers = self._here if options.isolate == "never" else self._workers
+        self.lacks: set[str] = set()
+        self._workers = Workers(self._start_worker, kept, max_wait_s=options.max_worker_wait_s)
+        self._croppers: _Croppers = _Here(self._plan) if options.isolate == "never" else self._workers
+        self._is_decided = options.isolate == "never"
+        self._deciding = threading.Lock()
 
     def start(self) -> None:
         """Start a first worker ahead of the first picture.
@@ -84,15 +92,13 @@ class CropMaker:
         UsageError
             Isolation is demanded, and no worker can be started.
         """
-        try:
-            match self._options.isolate:
-                case "always":
-                    with self._workers.lend():
-                        pass
-                case "auto":
-                    self._workers.start_ahead()
-        except WorkerStartError as error:
-            self._do_without(error)
+        if self._is_decided:
+            return
+        with suppress(WorkerStartError):
+            self._workers.start_ahead()
+            if self._options.isolate == "auto":
+                return
+        self._decide()
 
     def crop(self, body: bytes, *, sha256: bytes) -> tuple[Crop, ImageFacts]:
         """Decode a picture and crop it, and tell what it is; with its thumbnail, where one is asked for.
@@ -115,7 +121,10 @@ class CropMaker:
             The bytes hold no picture that can be decoded within the limits.
         UsageError
             Isolation is demanded, and no worker can be started.
+        RunError
+            A worker is needed, and none can be started any more.
         """
+        self._decide()
         header, answer = self._twice_at_most(body)
         n_pixel_bytes = math.prod(self._shape)
         thumbnail = answer[n_pixel_bytes:] or None
@@ -135,9 +144,7 @@ class CropMaker:
             try:
                 return self._once(body)
             except WorkerStartError as error:
-                if lost:  # a picture that may have crashed its decoder is not for this process
-                    raise ImageError("decoder_crash", str(lost)) from None
-                self._do_without(error)
+                raise RunError(f"no decode worker can be started any more: {error}") from None
             except WorkerLostError as error:
                 if lost or error.is_the_picture:
                     raise ImageError("decoder_crash", str(error)) from None
@@ -145,32 +152,46 @@ class CropMaker:
 
     def _once(self, body: bytes) -> tuple[Header, bytes]:
         with self._croppers.lend() as cropper:
+            self._note(cropper.lacks)
             with self._budget.hold(len(body)):  # text and profiles beside the pixels take up to 5 bytes for each
                 header = cropper.open(body)
             with self._budget.hold(header.n_pixels + len(body)):
                 return header, cropper.crop()
 
+    def _note(self, lacks: frozenset[str]) -> None:
+        if lacks - self.lacks:
+            self.lacks |= lacks
+            _LOGGER.debug("decoding has to do without: %s", ", ".join(sorted(lacks)))
+
     def _start_worker(self) -> Worker:
-        options = self._options
-        plan = pack_plan(self._plan, max_cpu_s=options.max_decode_cpu_s, max_bytes=options.max_decode_bytes)
-        return Worker(
-            plan,
-            n_crop_bytes=math.prod(self._shape),
-            thumbnail=self._plan.thumbnail,
-            max_s=options.max_decode_s,
-            program=self._program,
-        )
+        n_crop_bytes = math.prod(self._shape)
+        return Worker(self._plan, n_crop_bytes=n_crop_bytes, options=self._options, program=self._program)
+
+    def _decide(self) -> None:
+        """Find out with the first worker whether workers can be had; what happens to later ones changes nothing."""
+        if self._is_decided:
+            return
+        with self._deciding:
+            if not self._is_decided and not self._workers.were_had:
+                try:
+                    with self._workers.lend():
+                        pass
+                except WorkerStartError as error:
+                    self._do_without(error)
+            self._is_decided = True
 
     def _do_without(self, error: WorkerStartError) -> None:
         if self._options.isolate == "always":
             raise UsageError(f"`isolate='always'`, and no decode worker can be started: {error}") from None
-        if self._croppers is self._workers:
-            _LOGGER.warning("decoding in this process, since no decode worker can be started: %s", error)
-            self._croppers = self._here
+        _LOGGER.warning("decoding in this process, since no decode worker can be started: %s", error)
+        self._croppers = _Here(self._plan)
 
 
 class _Lent(Protocol):
-    """A `Cropper`, or a worker that has one."""
+    """A worker, or what does without."""
+
+    @property
+    def lacks(self) -> frozenset[str]: ...
 
     def open(self, body: bytes) -> Header: ...
 
@@ -181,11 +202,15 @@ class _Croppers(Protocol):
     def lend(self) -> AbstractContextManager[_Lent]: ...
 
 
+class _CropperHere(Cropper):
+    lacks: Final = frozenset({"workers"})
+
+
 class _Here:
     """Croppers in this process."""
 
     def __init__(self, plan: CropPlan) -> None:
         self._plan = plan
 
-    def lend(self) -> AbstractContextManager[Cropper]:
-        return nullcontext(Cropper(self._plan))
+    def lend(self) -> AbstractContextManager[_CropperHere]:
+        return nullcontext(_CropperHere(self._plan))

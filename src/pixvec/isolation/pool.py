@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from pixvec.isolation.worker import Worker, WorkerLostError, WorkerStartError
 
 _START_TRIES: Final = 5
 """How many workers may be ended by somebody, one after the other, before they have started."""
+_PAUSE_S: Final = 0.25
+"""How long one who has no worker waits before starting one is tried again; one that comes back ends the wait."""
 
 
 class WorkersClosedError(Exception):
@@ -29,9 +32,15 @@ class KeptWorkers:
     ----------
     n_max
         How many wait at most.
+
+    Attributes
+    ----------
+    were_had
+        Whether there has been one, so that whether workers can be had is decided.
     """
 
     def __init__(self, n_max: int) -> None:
+        self.were_had = False
         self._n_max = n_max
         self._workers: deque[Worker] = deque()
         self._end = weakref.finalize(self, _close_all, self._workers)
@@ -65,18 +74,32 @@ def _close_all(workers: deque[Worker]) -> None:
 class Workers:
     """Lends workers to threads, each to one at a time; the one that came back last goes first, so that few are started.
 
+    The first one decides whether workers can be had at all. If it started and a later one does not, the machine is
+    short of something for a while: a thread that needs a worker waits.
+
     Parameters
     ----------
     start
         Starts one more.
     kept
         Workers of earlier calls, and where idle ones go at the end; None ends them.
+    max_wait_s
+        How long one waits for a worker that cannot be started, while there is none that may come back.
+
+    Attributes
+    ----------
+    were_had
+        Whether there has been one, in this call or one before with the same `kept`.
     """
 
-    def __init__(self, start: Callable[[], Worker], kept: KeptWorkers | None = None) -> None:
+    def __init__(
+        self, start: Callable[[], Worker], kept: KeptWorkers | None = None, *, max_wait_s: float = 60.0
+    ) -> None:
         self._start = start
         self._kept = kept
-        self._lock = threading.Lock()
+        self._max_wait_s = max_wait_s
+        self.were_had = bool(kept and kept.were_had)
+        self._changed = threading.Condition()
         self._idle: list[Worker] = []
         self._all: set[Worker] = set()
         self._is_closed = False
@@ -92,7 +115,7 @@ class Workers:
         Raises
         ------
         WorkerStartError
-            One more is needed and cannot be started.
+            The first one cannot be started, or none has been for as long as one waits.
         WorkersClosedError
             The workers have been closed, perhaps while the block waited for this one.
         """
@@ -107,8 +130,9 @@ class Workers:
 
     def close(self) -> None:
         """End all workers, whatever they are doing, or keep those that do nothing; who waits for one finds it lost."""
-        with self._lock:
+        with self._changed:
             self._is_closed = True
+            self._changed.notify_all()
             for worker in self._all.difference(self._idle):
                 worker.kill()
             while self._idle:
@@ -120,29 +144,50 @@ class Workers:
                     worker.close()
 
     def _take_ready(self) -> Worker:
-        n_tries = 0
+        n_tries, deadline = 0, None
         while True:
-            worker = self._take()
             try:
-                worker.await_ready()
+                return self._try_once()
             except WorkerStartError as error:
-                self._take_back(worker)
                 self._refuse_if_closed()
                 n_tries += 1
-                if n_tries == _START_TRIES or not error.may_pass:
+                if error.may_pass and n_tries < _START_TRIES:
+                    continue
+                deadline = self._next_deadline(deadline)
+                if not self.were_had or time.monotonic() > deadline:
                     raise
-            else:
-                return worker
+            with self._changed:
+                self._changed.wait(_PAUSE_S)
+
+    def _try_once(self) -> Worker:
+        worker = self._take()
+        try:
+            worker.await_ready()
+        except WorkerStartError:
+            self._take_back(worker)
+            raise
+        self.were_had = True
+        if self._kept:
+            self._kept.were_had = True
+        return worker
+
+    def _next_deadline(self, deadline: float | None) -> float:
+        """Say until when to wait: for as long as others have workers, which come back, the time does not run."""
+        with self._changed:
+            others_have_some = any(worker.is_ready for worker in self._all)
+        if deadline is None or others_have_some:
+            return time.monotonic() + self._max_wait_s
+        return deadline
 
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
             raise WorkersClosedError from None
 
     def _take(self) -> Worker:
-        with self._lock:
+        with self._changed:
             self._refuse_if_closed()
             while worker := self._take_idle():
-                if worker.is_alive:
+                if worker.is_fit:
                     break
                 self._drop(worker)
             worker = worker or self._start()
@@ -155,11 +200,12 @@ class Workers:
         return self._kept.take() if self._kept else None
 
     def _take_back(self, worker: Worker) -> None:
-        with self._lock:
-            if worker.is_idle and worker.is_alive and not self._is_closed:
+        with self._changed:
+            if worker.is_idle and worker.is_fit and not self._is_closed:
                 self._idle.append(worker)
             else:
                 self._drop(worker)
+            self._changed.notify()
 
     def _drop(self, worker: Worker) -> None:
         self._all.discard(worker)

@@ -1,7 +1,8 @@
 """One decode worker as its parent sees it: a picture's bytes go in, its header and its crop come out.
 
 In: bodies, one at a time. Out: what `decode_worker` answers, or how it ended. It must not know of other workers, nor
-trust what it is answered: a decoder that a picture has taken over may say anything.
+trust what it is answered: a decoder that a picture has taken over may say anything. An answer counts only if it repeats
+the picture's nonce, and holds what was asked for.
 """
 
 from __future__ import annotations
@@ -20,8 +21,24 @@ from typing import Final
 
 import PIL
 
-from pixvec.decode import Header
-from pixvec.decode_worker import BODY, BUG, CROP, ERROR, GO, HEAD, HEADER, PLAN, READY, unpack_header
+from pixvec.codes import CODES
+from pixvec.cropping import CropPlan
+from pixvec.decode import DecodeOptions, Header
+from pixvec.decode_worker import (
+    BODY,
+    BUG,
+    CROP,
+    ERROR,
+    GO,
+    HEAD,
+    HEADER,
+    NONCE_BYTES,
+    PLAN,
+    READY,
+    pack_plan,
+    unpack_header,
+    unpack_lacks,
+)
 from pixvec.errors import ImageError
 from pixvec.thumbnail import is_thumbnail, max_thumbnail_bytes
 
@@ -29,6 +46,12 @@ WORKER: Final = ("-m", "pixvec.decode_worker")
 _START_S: Final = 60.0  # a tenth of a second is the rule; a machine that swaps takes longer
 _END_S: Final = 1.0
 _LONGEST_ANSWER: Final = 1 << 16
+_LONGEST_DETAIL: Final = 1_000
+_MAX_FRAMES: Final = 2**31 - 1
+_MAX_COST: Final = 16
+"""A pixel is never said to take so many times 5 bytes."""
+_ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""A thread that a library starts while it is imported would be outside of the sandbox, which begins after that."""
 _PASSED_ON: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
 """What of the environment an interpreter may need to start; a worker has no use for the rest, and must not see it."""
 _HOMES: Final = (str(Path(__file__).parents[2]), str(Path(PIL.__file__).parents[1]))
@@ -73,15 +96,22 @@ class Worker:
     Parameters
     ----------
     plan
-        As `decode_worker.pack_plan` writes it.
+        What all its pictures have in common.
     n_crop_bytes
         The length of a crop.
-    thumbnail
-        As of `cropping.CropPlan`.
-    max_s
-        The longest that an answer may take.
+    options
+        The limits.
     program
         The interpreter's arguments.
+
+    Attributes
+    ----------
+    is_ready
+        Whether it has started.
+    is_idle
+        Whether it has no picture.
+    lacks
+        The layers of the sandbox that its system lacks, once it is ready.
 
     Raises
     ------
@@ -91,36 +121,33 @@ class Worker:
 
     def __init__(
         self,
-        plan: bytes,
+        plan: CropPlan,
         *,
         n_crop_bytes: int,
-        thumbnail: int | None = None,
-        max_s: float,
+        options: DecodeOptions,
         program: tuple[str, ...] = WORKER,
     ) -> None:
         if not sys.executable or getattr(sys, "frozen", False) or os.name != "posix":
             raise WorkerStartError("this program brings no Python interpreter that workers could run in")
+        self._plan = plan
         self._n_crop_bytes = n_crop_bytes
-        self._thumbnail = thumbnail
-        self._max_answer = n_crop_bytes + (0 if thumbnail is None else max_thumbnail_bytes(thumbnail))
-        self._max_s = max_s
-        self._socket, far_end = socket.socketpair()
+        self._max_answer = n_crop_bytes + (0 if plan.thumbnail is None else max_thumbnail_bytes(plan.thumbnail))
+        self._max_s = options.max_decode_s
+        self._nonce = b""
         try:
-            self._process = _start(program, far_end)
+            self._socket, self._process = _start(program)
         except OSError as error:
-            self._socket.close()
             raise WorkerStartError(f"{sys.executable!r} cannot be started: {error.strerror}") from error
-        finally:
-            far_end.close()
-        self._is_ready = False
+        self.is_ready = False
         self.is_idle = True
+        self.lacks: frozenset[str] = frozenset()
         with contextlib.suppress(OSError):  # that it has ended already is found when it is awaited
-            self._send(PLAN, plan)
+            self._send(PLAN, pack_plan(plan, max_cpu_s=options.max_decode_cpu_s, max_bytes=options.max_decode_bytes))
 
     @property
-    def is_alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process.poll() is None
+    def is_fit(self) -> bool:
+        """Whether the process runs, and has said nothing that it was not asked for."""
+        return self._process.poll() is None and not (self.is_ready and self._has_unread_bytes())
 
     def await_ready(self) -> None:
         """Wait until the process has started.
@@ -130,10 +157,12 @@ class Worker:
         WorkerStartError
             It ended instead, or took too long.
         """
-        if self._is_ready:
+        if self.is_ready:
             return
         try:
-            self._receive(READY, max_s=_START_S)
+            self.lacks = unpack_lacks(self._receive(READY, max_s=_START_S))
+        except (TypeError, ValueError):
+            raise WorkerStartError(f"{sys.executable!r} gives an answer that makes no sense") from None
         except TimeoutError:
             raise WorkerStartError(f"{sys.executable!r} took over {_START_S:g} s") from None
         except WorkerLostError as error:
@@ -141,7 +170,7 @@ class Worker:
             raise WorkerStartError(f"{sys.executable!r}: {self._last_words() or error}", may_pass=was_ended) from None
         if self._process.stderr:
             self._process.stderr.close()
-        self._is_ready = True
+        self.is_ready = True
 
     def open(self, body: bytes) -> Header:
         """Let it read a picture's header.
@@ -156,9 +185,12 @@ class Worker:
         self.is_idle = False
         packed = self._ask(BODY, body, wanted=HEADER)
         try:
-            return unpack_header(packed)
+            header = unpack_header(packed)
         except (struct.error, UnicodeError):
-            raise self._lost("the decoder's answer makes no sense", is_the_picture=True) from None
+            raise self._lost_to_nonsense() from None
+        if not self._is_as_asked(header):
+            raise self._lost_to_nonsense()
+        return header
 
     def crop(self) -> bytes:
         """Let it decode and crop the picture that was opened.
@@ -172,15 +204,24 @@ class Worker:
         """
         crop = self._ask(GO, b"", wanted=CROP)
         if not self._makes_sense(crop):
-            raise self._lost("the decoder's answer makes no sense", is_the_picture=True)
+            raise self._lost_to_nonsense()
         self.is_idle = True
         return crop
 
+    def _is_as_asked(self, header: Header) -> bool:
+        n_pixels = header.width * header.height
+        return (
+            header.format in self._plan.formats
+            and 0 < n_pixels <= self._plan.max_pixels
+            and 0 < header.n_pixels <= _MAX_COST * n_pixels
+            and header.frames <= _MAX_FRAMES
+        )
+
     def _makes_sense(self, crop: bytes) -> bool:
-        if self._thumbnail is None:
+        if self._plan.thumbnail is None:
             return len(crop) == self._n_crop_bytes
         thumbnail = crop[self._n_crop_bytes :]
-        return len(crop) == self._n_crop_bytes or is_thumbnail(thumbnail, self._thumbnail)
+        return len(crop) == self._n_crop_bytes or is_thumbnail(thumbnail, self._plan.thumbnail)
 
     def kill(self) -> None:
         """End the process; a thread that waits for its answer finds it lost. May be called from any thread."""
@@ -206,20 +247,33 @@ class Worker:
             raise self._lost_by_itself() from None
 
     def _send(self, kind: bytes, payload: bytes) -> None:
+        if kind != GO:
+            self._nonce = os.urandom(NONCE_BYTES)
         self._socket.settimeout(self._max_s)
-        self._socket.sendall(HEAD.pack(kind, len(payload)) + payload)  # at once, so that the worker wakes once
+        self._socket.sendall(HEAD.pack(kind, self._nonce, len(payload)) + payload)  # at once, so that it wakes once
 
     def _receive(self, wanted: bytes, *, max_s: float) -> bytes:
         deadline = time.monotonic() + max_s
-        kind, length = HEAD.unpack(self._receive_bytes(HEAD.size, deadline))
-        if kind not in (wanted, ERROR, BUG) or length > max(_LONGEST_ANSWER, self._max_answer):
-            raise self._lost("the decoder's answer makes no sense", is_the_picture=True)
+        kind, nonce, length = HEAD.unpack(self._receive_bytes(HEAD.size, deadline))
+        longest = self._max_answer if kind == CROP else _LONGEST_ANSWER
+        if kind not in (wanted, ERROR, BUG) or nonce != self._nonce or length > longest:
+            raise self._lost_to_nonsense()
         payload = self._receive_bytes(length, deadline)
         if kind == BUG:
-            raise RuntimeError(f"a bug, met in a decode worker:\n{payload.decode(errors='replace')}")
+            raise RuntimeError(f"a bug, met in a decode worker:\n{_shown(payload)}")
         if kind == ERROR:
             raise self._image_error(payload)
         return payload
+
+    def _has_unread_bytes(self) -> bool:
+        self._socket.settimeout(0)
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True  # or it has hung up
 
     def _receive_bytes(self, n_bytes: int, deadline: float) -> bytes:
         received = bytearray(n_bytes)
@@ -238,17 +292,23 @@ class Worker:
     def _image_error(self, payload: bytes) -> Exception:
         try:
             code, detail = json.loads(payload)
-            error = ImageError(str(code), str(detail))
-        except (ValueError, TypeError, RecursionError):
-            return self._lost("the decoder's answer makes no sense", is_the_picture=True)
+            makes_sense = CODES[code].stage == "image" and len(detail) <= _LONGEST_DETAIL and detail.isprintable()
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            makes_sense = False
+        if not makes_sense:
+            return self._lost_to_nonsense()
         self.is_idle = True
-        return error
+        return ImageError(code, detail)
 
     # Ends -------------------------------------------------------------------------------------------------------------
 
     def _lost(self, reason: str, *, is_the_picture: bool) -> WorkerLostError:
         self.kill()
         return WorkerLostError(reason, is_the_picture=is_the_picture)
+
+    def _lost_to_nonsense(self) -> WorkerLostError:
+        """Let the picture be tried again: it may be an earlier one that took this worker over."""
+        return self._lost("the decoder's answer makes no sense", is_the_picture=False)
 
     def _lost_by_itself(self) -> WorkerLostError:
         try:
@@ -268,16 +328,23 @@ class Worker:
         return lines[-1] if lines else ""
 
 
-def _start(program: tuple[str, ...], stream: socket.socket) -> subprocess.Popen[bytes]:
+def _start(program: tuple[str, ...]) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     flags = ["-P", "-W", "ignore", *(["-B"] if sys.dont_write_bytecode else [])]
-    return subprocess.Popen(  # noqa: S603 (our own program)
-        [sys.executable, *flags, *program],
-        stdin=stream.fileno(),
-        stdout=stream.fileno(),
-        stderr=subprocess.PIPE,
-        env=_environment(),
-        process_group=0,  # Ctrl-C on a terminal is the parent's to answer
-    )
+    near, far = socket.socketpair()
+    try:
+        return near, subprocess.Popen(  # noqa: S603 (our own program)
+            [sys.executable, *flags, *program],
+            stdin=far.fileno(),
+            stdout=far.fileno(),
+            stderr=subprocess.PIPE,
+            env=_environment(),
+            process_group=0,  # Ctrl-C on a terminal is the parent's to answer, and a worker signals its own group alone
+        )
+    except OSError:
+        near.close()
+        raise
+    finally:
+        far.close()
 
 
 def _environment() -> dict[str, str]:
@@ -288,7 +355,13 @@ def _environment() -> dict[str, str]:
     """
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     path = [*filter(os.path.isabs, sys.path), *_HOMES]
-    return {**passed_on, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
+    return {**passed_on, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
+
+
+def _shown(traceback: bytes) -> str:
+    """Keep what a terminal would obey out of text that a worker wrote."""
+    text = traceback.decode(errors="replace")
+    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
 
 
 def _signal_name(number: int) -> str:

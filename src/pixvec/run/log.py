@@ -72,9 +72,10 @@ class _Log:
             self._begin()
 
     def end(self, report: Report, outcome: str) -> None:
-        """Write the last line."""
+        """Write the last line, which says how images were decoded."""
         if self._is_begun:
-            self._write({**_line("end", report), "outcome": outcome})
+            lacks = sorted(report.sandbox_lacks)
+            self._write({**_line("end", report), "outcome": outcome, "sandbox_lacks": lacks})
 
     def _begin(self) -> None:
         if not self._is_begun:
