@@ -64,6 +64,7 @@ class _Road:
         """Keep the road open; what it holds ends with the block."""
         async with self._fetcher:
             try:
+                await self._threads.run(self._crops.start)
                 yield self
             finally:
                 self._crops.close()
