@@ -37,7 +37,7 @@ def give_up_rights() -> list[str]:
 def forbid_attaching() -> None:
     """Let no other process of this user look into this one's memory, or trace it; where that cannot be, do nothing."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def _is_set(layer: str) -> bool:
@@ -54,11 +54,16 @@ def _is_set(layer: str) -> bool:
     return True
 
 
-def _ask(*answer: int) -> int:
-    """Pass a system call's result on."""
-    (result,) = answer
+def _ask(result: int) -> int:
+    """Pass on what a system call returned, unless it failed."""
     if result < 0:
         raise _MissingError
+    return result
+
+
+def _prctl(option: int, value: int) -> int:
+    zero = ctypes.c_ulong(0)  # the kernel looks at all bits of these arguments
+    result: int = ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value), zero, zero, zero)
     return result
 
 
@@ -70,7 +75,7 @@ _CAPABILITY_VERSION: Final = 0x2008_0522  # linux/capability.h, version 3: 64 bi
 
 def _forbid_privileges() -> None:
     """Let no program that is started have more rights; the kernel wants that of users before the other layers."""
-    _ask(ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    _ask(_prctl(_PR_SET_NO_NEW_PRIVS, 1))
 
 
 def _drop_capabilities() -> None:
