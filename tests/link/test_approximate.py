@@ -67,7 +67,7 @@ print(hashlib.sha256(found.numbers.tobytes() + found.cosines.tobytes()).hexdiges
     assert one.stdout == all_cores.stdout
 
 
-def test_it_stops_when_told() -> None:
+def test_it_stops_when_asked() -> None:
     stop = threading.Event()
     with pytest.raises(StoppedError):
         nearest_approximately(Space.of(clusters(5000, 8, spread=1)), 15, on_progress=lambda *_: stop.set(), stop=stop)

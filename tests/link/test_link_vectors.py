@@ -180,7 +180,7 @@ def test_progress_counts_rows_and_ends_with_all_of_them(n_twins: int) -> None:
     assert {total for _, total in told} == {told[-1][0]} == {len(vectors)}
 
 
-def test_it_stops_when_told() -> None:
+def test_it_stops_when_asked() -> None:
     stop = threading.Event()
     with pytest.raises(StoppedError):
         link_vectors(clusters(20_000, 8, spread=1), ALL, on_progress=lambda *_: stop.set(), stop=stop)

@@ -16,11 +16,10 @@ from typing import Final
 
 import numpy as np
 
-from pixvec.engine import heed
 from pixvec.link.best import Best, greatest
 from pixvec.link.cells import Cell, find_cells
+from pixvec.link.parallel import parallel_map, raise_if_stopped
 from pixvec.link.ranking import Neighbors
-from pixvec.link.side_by_side import side_by_side
 from pixvec.link.space import Cosines, Numbers, Space, chunks
 from pixvec.link.units import Units
 from pixvec.values import Vectors
@@ -65,7 +64,7 @@ def nearest_approximately(
     """
     search = _Search(space, k, stop)
     watched, unseen = np.random.default_rng(0).choice(len(space), (2, _SAMPLE), replace=False)
-    nearest_watched, nearest_unseen = side_by_side(search.nearest_of_all, [watched, unseen], stop)
+    nearest_watched, nearest_unseen = parallel_map(search.nearest_of_all, [watched, unseen], stop)
     for seed in range(_MAX_ROUNDS):
         search.compare_within_cells(seed)
         recall = search.recall(watched, nearest_watched)
@@ -102,7 +101,7 @@ class _Search:
         self._vectors = units.vectors[: len(space)]
         axes = _main_axes(self._vectors)
         blocks = (self._vectors[chunk] for chunk in chunks(len(space), _CHUNK))
-        self._points = np.concatenate(side_by_side(lambda block: block @ axes, blocks, stop))
+        self._points = np.concatenate(parallel_map(lambda block: block @ axes, blocks, stop))
         self._found = Best(np.arange(len(space)), k)
         self._order = np.arange(len(space))  # in which near ones are not far from each other
 
@@ -111,7 +110,7 @@ class _Search:
         best = Best(queries, self._k)
         rows, vectors = np.arange(len(queries)), self._vectors[queries]
         for chunk in chunks(len(self._vectors), _MANY):
-            heed(self._stop)
+            raise_if_stopped(self._stop)
             best.improve(rows, np.arange(chunk.start, chunk.stop), vectors @ self._vectors[chunk].T)
         return best
 
@@ -120,8 +119,8 @@ class _Search:
         size = max(_CELL_SIZE, 4 * self._k)
         cells = find_cells(self._points, size, least=self._k + 1, seed=seed, stop=self._stop)
         self._order = np.concatenate([cell.members for cell in cells])
-        offers = side_by_side(self._compare, cells, self._stop)
-        side_by_side(self._take, offers, self._stop)
+        offers = parallel_map(self._compare, cells, self._stop)
+        parallel_map(self._take, offers, self._stop)
 
     def _compare(self, cell: Cell) -> list[_Offer]:
         """Compare the members of a cell with all in it and with what is nearest to any of them.
@@ -155,7 +154,7 @@ class _Search:
         """Rank what is found, by the cosines that `Space.cosines` has."""
         neighbors = Neighbors.empty(len(self._space), self._k)
         some = (self._order[chunk] for chunk in chunks(len(self._space), _MANY))
-        side_by_side(partial(self._rank, neighbors), some, self._stop)
+        parallel_map(partial(self._rank, neighbors), some, self._stop)
         return neighbors
 
     def _rank(self, neighbors: Neighbors, directions: Numbers) -> None:

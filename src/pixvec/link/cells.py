@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from pixvec.link.side_by_side import side_by_side
+from pixvec.link.parallel import parallel_map
 from pixvec.link.space import Numbers, chunks
 from pixvec.values import Vectors
 
@@ -143,7 +143,7 @@ def _split(
 ) -> list[Cell]:
     """Learn n centres from some points, and let each of these go to the two that are nearest to it."""
     numbers, regions = _in_regions(points, part, int(_REGIONS * n**0.5), rng, stop)
-    points = np.concatenate(side_by_side(lambda chunk: points[numbers[chunk]], chunks(len(numbers), _MANY)))
+    points = np.concatenate(parallel_map(lambda chunk: points[numbers[chunk]], chunks(len(numbers), _MANY)))
     step = max(1, len(points) // (n * _SAMPLE))
     sample = points[::step].copy()
     centers = _scaled(points[:: len(points) // n][:n])
@@ -160,7 +160,7 @@ def _in_regions(
     sample = points[rng.choice(part, min(len(part), n * _SAMPLE), replace=False)]
     middles = _scaled(sample[:n])
     middles = _moved(middles, sample, _nearest_of_all(sample, middles))
-    some = side_by_side(lambda chunk: _nearest_of_all(points[part[chunk]], middles), chunks(len(part), _ROWS), stop)
+    some = parallel_map(lambda chunk: _nearest_of_all(points[part[chunk]], middles), chunks(len(part), _ROWS), stop)
     region = np.concatenate(some)
     by_region = np.argsort(region, kind="stable")
     return part[by_region], _Regions(middles, np.searchsorted(region[by_region], np.arange(len(middles) + 1)))
@@ -186,7 +186,7 @@ def _nearest(
             chosen.append(cosines.argmax(axis=1))
         return np.asarray(lists[region][np.column_stack(chosen)])
 
-    return np.concatenate(side_by_side(nearest_of_some, regions.pieces(), stop))
+    return np.concatenate(parallel_map(nearest_of_some, regions.pieces(), stop))
 
 
 def _shortlists(middles: Vectors, centers: Vectors) -> Numbers:
@@ -196,7 +196,7 @@ def _shortlists(middles: Vectors, centers: Vectors) -> Numbers:
     def shortlists_of_some(chunk: slice) -> Numbers:
         return np.argpartition(middles[chunk] @ centers.T, len(centers) - n, axis=1)[:, -n:]
 
-    return np.concatenate(side_by_side(shortlists_of_some, chunks(len(middles), _MIDDLES)))
+    return np.concatenate(parallel_map(shortlists_of_some, chunks(len(middles), _MIDDLES)))
 
 
 def _grouped(numbers: Numbers, center: Numbers, n: int) -> list[Numbers]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.engine import heed
+from pixvec.link.parallel import raise_if_stopped
 from pixvec.link.ranking import Pairs
 from pixvec.link.screen import Batch
 from pixvec.link.space import Numbers
@@ -40,7 +40,7 @@ class CloseUp:
         groups = batch.groups[by_group]
         firsts = np.flatnonzero(np.diff(groups, prepend=-1))
         for group, places in zip(groups[firsts], np.split(batch.places[by_group], firsts[1:]), strict=True):
-            heed(self._stop)
+            raise_if_stopped(self._stop)
             yield self._near_in(group, places, batch.queries[places], limits[places])
 
     def _near_in(self, group: int, places: Numbers, queries: Numbers, limits: NDArray[np.float64]) -> Pairs:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.engine import heed
+from pixvec.link.parallel import raise_if_stopped
 from pixvec.link.ranking import Pairs
 from pixvec.link.space import Numbers, Space, chunks
 
@@ -42,7 +42,7 @@ def _all_cosines(space: Space, queries: Numbers, stop: threading.Event | None) -
     left = space.units(queries)
     cosines = np.empty((len(queries), len(space)))
     for chunk in chunks(len(space), _CHUNK):
-        heed(stop)
+        raise_if_stopped(stop)
         cosines[:, chunk] = left @ space.units(np.arange(chunk.start, chunk.stop)).T
     cosines[np.arange(len(queries)), queries] = -np.inf
     return cosines

@@ -14,7 +14,7 @@ import numpy as np
 
 from pixvec.link.close_up import CloseUp
 from pixvec.link.crowd import nearest_in_crowd
-from pixvec.link.overlap import overlapped
+from pixvec.link.parallel import prefetch
 from pixvec.link.ranking import Neighbors, Pairs
 from pixvec.link.screen import Batch, Screen, fastest_kinds
 from pixvec.link.sieve import MAX_CANDIDATES, Sieve
@@ -51,7 +51,7 @@ def nearest(
     found = Neighbors.empty(len(space), k)
     if k:
         search = _Search(space, k, stop, found)
-        for n_done in overlapped(search.finish, search.batches()):
+        for n_done in prefetch(search.finish, search.batches()):
             if on_progress:
                 on_progress(n_done, len(space))
     return found

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixvec.engine import Graph, Node, Precision, compile_outputs, ops, ov
-from pixvec.link.side_by_side import side_by_side
+from pixvec.link.parallel import parallel_map
 from pixvec.link.space import chunks
 from pixvec.link.units import BLOCK, GROUP, Units
 from pixvec.values import Vectors
@@ -120,7 +120,7 @@ def _in_int8(units: Units) -> _Stand:
     """Turn the directions twice, rather than keep them turned beside the others."""
     turn = _random_turn(units.vectors.shape[1])
     blocks = list(chunks(len(units.vectors), BLOCK))
-    largest = side_by_side(lambda block: float(np.abs(units.vectors[block] @ turn).max()), blocks)
+    largest = parallel_map(lambda block: float(np.abs(units.vectors[block] @ turn).max()), blocks)
     step = max(largest) / _LARGEST
     codes = np.empty(units.vectors.shape, np.int8)
     moved = np.empty(len(codes))  # (U',)
@@ -130,7 +130,7 @@ def _in_int8(units: Units) -> _Stand:
         codes[block] = np.rint(turned / np.float32(step))
         moved[block] = _lengths(turned, codes[block] * step)
 
-    side_by_side(encode, blocks)
+    parallel_map(encode, blocks)
     # Turning rounds each number by no more than a dot product of unit vectors is.
     moved += units.rounding * math.sqrt(len(turn))
     return _Stand(codes, np.asarray, step, moved[: units.n])

@@ -15,7 +15,7 @@ from typing import Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.link.side_by_side import side_by_side
+from pixvec.link.parallel import parallel_map
 from pixvec.values import Vectors
 
 Numbers: TypeAlias = NDArray[np.int64]
@@ -62,7 +62,7 @@ class Space:
             has_vector[chunk] = np.isfinite(vectors[chunk]).all(axis=1)
             has_direction[chunk] = has_vector[chunk] & vectors[chunk].any(axis=1)
 
-        side_by_side(look_at, chunks(len(vectors), _CHUNK_ROWS))
+        parallel_map(look_at, chunks(len(vectors), _CHUNK_ROWS))
         rows, direction = _distinct(vectors, np.flatnonzero(has_direction))
         return cls(vectors, has_vector, rows, direction, _lengths(vectors, rows))
 
@@ -119,7 +119,7 @@ def _sharing_a_sum(vectors: Vectors, rows: Numbers) -> Numbers:
     def sums_of_some(chunk: slice) -> NDArray[np.uint64]:
         return np.asarray(vectors[rows[chunk]].view(word) @ factors)
 
-    sums = side_by_side(sums_of_some, chunks(len(rows), _CHUNK_ROWS))
+    sums = parallel_map(sums_of_some, chunks(len(rows), _CHUNK_ROWS))
     _, which, counts = np.unique(
         np.concatenate([np.empty(0, np.uint64), *sums]), return_inverse=True, return_counts=True
     )
@@ -131,7 +131,7 @@ def _lengths(vectors: Vectors, rows: Numbers) -> NDArray[np.float64]:
         some = vectors[rows[chunk]]
         return np.sqrt(_dots(some, some))
 
-    return np.concatenate([np.empty(0), *side_by_side(lengths_of_some, chunks(len(rows), _CHUNK_ROWS))])
+    return np.concatenate([np.empty(0), *parallel_map(lengths_of_some, chunks(len(rows), _CHUNK_ROWS))])
 
 
 def _dots(left: Vectors, right: Vectors) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixvec.link.side_by_side import side_by_side
+from pixvec.link.parallel import parallel_map
 from pixvec.link.space import Space, chunks
 from pixvec.values import Vectors
 
@@ -49,7 +49,7 @@ class Units:
         def scale(chunk: slice) -> None:
             vectors[chunk] = space.units(np.arange(chunk.start, chunk.stop))
 
-        side_by_side(scale, chunks(n, BLOCK))
+        parallel_map(scale, chunks(n, BLOCK))
         vectors[n:] = vectors[n - 1]
         return cls(vectors, n, tile)
 

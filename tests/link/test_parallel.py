@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pixvec.engine import StoppedError
-from pixvec.link.side_by_side import side_by_side
+from pixvec.link.parallel import parallel_map
 
 
 def test_results_have_the_items_order() -> None:
@@ -16,11 +16,11 @@ def test_results_have_the_items_order() -> None:
         time.sleep(0.05 if item == 0 else 0)
         return item * item
 
-    assert side_by_side(slow_at_first, iter(range(100))) == [item * item for item in range(100)]
+    assert parallel_map(slow_at_first, iter(range(100))) == [item * item for item in range(100)]
 
 
 def test_no_items_are_no_results() -> None:
-    assert side_by_side(str, []) == []
+    assert parallel_map(str, []) == []
 
 
 def test_what_work_raises_is_raised_and_the_rest_is_not_begun() -> None:
@@ -33,11 +33,11 @@ def test_what_work_raises_is_raised_and_the_rest_is_not_begun() -> None:
         time.sleep(0.001)
 
     with pytest.raises(StopIteration, match="at three"):
-        side_by_side(fail_at_three, range(10_000))
+        parallel_map(fail_at_three, range(10_000))
     assert len(begun) < 1000
 
 
-def test_it_stops_when_told() -> None:
+def test_it_stops_when_asked() -> None:
     stop = threading.Event()
     with pytest.raises(StoppedError):
-        side_by_side(lambda item: stop.set() if item == 3 else None, range(10_000), stop)
+        parallel_map(lambda item: stop.set() if item == 3 else None, range(10_000), stop)

@@ -1,0 +1,78 @@
+"""Work on several items at a time in threads, which NumPy's and the engine's functions compute in at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from pixvec.cores import n_cores
+
+try:
+    from pixvec.engine import StoppedError
+except ImportError:  # OpenVINO is missing: links need it for speed only
+
+    class StoppedError(Exception):  # type: ignore[no-redef]
+        """The caller asked for a computation to stop."""
+
+
+_MAX_PREFETCHED: Final = 2
+"""Results that are computed ahead at a time; each may hold the candidates of a whole batch."""
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+def parallel_map(work: Callable[[_In], _Out], items: Iterable[_In], stop: threading.Event | None = None) -> list[_Out]:
+    """Apply `work` to the items on all cores, and return the results in the items' order.
+
+    Raises
+    ------
+    StoppedError
+        Soon after `stop` is set. An exception that `work` raises is raised here, and no further item is started.
+    """
+    numbered = enumerate(items)
+    lock = threading.Lock()
+    is_over = threading.Event()
+    results: dict[int, _Out] = {}
+
+    # Each thread takes the next item when it is ready: a future for each item would take longer than many items do.
+    def work_on() -> None:
+        try:
+            while not is_over.is_set():
+                raise_if_stopped(stop)
+                with lock:
+                    taken = next(numbered, None)
+                if taken is None:
+                    break
+                number, item = taken
+                results[number] = work(item)
+        finally:
+            is_over.set()
+
+    with ThreadPoolExecutor(n_cores(), "pixvec-link") as pool:
+        for thread in [pool.submit(work_on) for _ in range(n_cores())]:
+            thread.result()
+    return [results[number] for number in range(len(results))]
+
+
+def prefetch(work: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
+    """Apply `work` in other threads while this one makes the next items; yield the results in the items' order.
+
+    An exception that `work` or `items` raises is raised here once all started work has ended.
+    """
+    with ThreadPoolExecutor(_MAX_PREFETCHED, "pixvec-link") as pool:
+        pending: deque[Future[_Out]] = deque()
+        for item in items:
+            if len(pending) == _MAX_PREFETCHED:
+                yield pending.popleft().result()
+            pending.append(pool.submit(work, item))
+        yield from (future.result() for future in pending)
+
+
+def raise_if_stopped(stop: threading.Event | None) -> None:
+    """Raise `StoppedError` when `stop` is set."""
+    if stop is not None and stop.is_set():
+        raise StoppedError
