@@ -1,4 +1,4 @@
-"""Links of rows: what each kind of row comes to."""
+"""Links of rows: which links each kind of row has."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_thousand_equal_rows_are_equal_neighbors() -> None:
     assert (links.weights[links.starts[100] : links.starts[1100]] == 1).all()
 
 
-def test_twins_of_a_neighbor_are_neighbors_by_row_number() -> None:
+def test_duplicates_of_a_neighbor_are_neighbors_by_row_number() -> None:
     far, near, self_ = [0, 1], [1, 1], [1, 0]
     assert targets_of(link([far, near, self_, near, far, near], LinkOptions(n_nearest=4)))[2] == [1, 3, 5, 0]
 
@@ -170,14 +170,14 @@ def test_more_neighbors_than_rows_are_all_rows(n_nearest: int) -> None:
     assert bits_of(link(vectors, LinkOptions(n_nearest=n_nearest))) == bits_of(link(vectors, LinkOptions(n_nearest=99)))
 
 
-@pytest.mark.parametrize("n_twins", [1, 3])
-def test_progress_counts_rows_and_ends_with_all_of_them(n_twins: int) -> None:
-    vectors = np.repeat(clusters(9000, 4, spread=1), n_twins, axis=0)
-    told: list[tuple[int, int]] = []
-    link_vectors(vectors, LinkOptions(n_nearest=1), on_progress=lambda *progress: told.append(progress))
-    assert told == sorted(told)
-    assert len(told) > 2
-    assert {total for _, total in told} == {told[-1][0]} == {len(vectors)}
+@pytest.mark.parametrize("n_duplicates", [1, 3])
+def test_progress_counts_rows_and_ends_with_all_of_them(n_duplicates: int) -> None:
+    vectors = np.repeat(clusters(9000, 4, spread=1), n_duplicates, axis=0)
+    reported: list[tuple[int, int]] = []
+    link_vectors(vectors, LinkOptions(n_nearest=1), on_progress=lambda *progress: reported.append(progress))
+    assert reported == sorted(reported)
+    assert len(reported) > 2
+    assert {total for _, total in reported} == {reported[-1][0]} == {len(vectors)}
 
 
 def test_it_stops_when_asked() -> None:

@@ -48,7 +48,7 @@ def test_cosines_with_several_others_are_those_of_the_pairs() -> None:
     assert found.tobytes() == space.cosines(np.repeat(np.arange(100), 7), numbers.ravel()).tobytes()
 
 
-def test_different_vectors_of_the_same_sum_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_different_vectors_of_the_same_checksum_are_distinct(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pixvec.link.space, "_sharing_a_sum", lambda _, rows: rows)  # as if all had the same
     assert Space.of(np.array([[1, 2], [2, 1], [1, 2], [2, 1], [3, 3]], np.float32)).direction.tolist() == [
         0,

@@ -1,16 +1,17 @@
-"""Vectors to links: each row's nearest others and their cosines, exact up to 200,000 distinct vectors.
+"""Links between rows: the rows whose vectors are nearest, and their cosines.
 
-In: vectors (N, D) float32, NaN where a row has none. Out: for each row the numbers of the nearest rows. A cosine is
-that of the vectors as given, computed in float64 in an order that depends on D alone and rounded to float32, so that
-links are the same, bit for bit, whatever the number of threads. This package must not know where vectors come from.
+Vectors, (N, D) float32, become distinct directions (`space`). A neighbour search (`neighbors`) finds the nearest
+directions of each: `exact` up to 200,000 directions, `approximate` above that. `rows` turns directions into rows again,
+duplicates included. A cosine is that of the vectors as given, computed in float64 in an order that depends on D alone
+and rounded to float32, so that links have the same bits for any number of threads and any backend.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +19,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pixvec.errors import UsageError
-from pixvec.link.approximate import nearest_approximately
-from pixvec.link.exact import nearest
-from pixvec.link.ranking import Neighbors, Pairs
+from pixvec.link.approximate import ApproximateSearch
+from pixvec.link.exact import ExactSearch
+from pixvec.link.neighbors import NeighborSearch, Pairs, ReportProgress
 from pixvec.link.rows import neighboring_rows
 from pixvec.link.space import Space
 from pixvec.options import Options, option
@@ -28,12 +29,10 @@ from pixvec.values import Vectors
 
 __all__ = ["LinkOptions", "Links", "link_vectors"]
 
-OnProgress: TypeAlias = Callable[[int, int], None]
-
 _MAX_EXACT = 200_000
-"""Distinct vectors up to which all pairs are looked at."""
+"""Distinct vectors up to which all pairs are compared."""
 _MAX_LINKS = 2**31 - 1
-"""As many as Arrow's lists count."""
+"""Arrow's lists have 32-bit offsets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,7 @@ class LinkOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """M links of N rows: those of row i are at ``starts[i]`` to ``starts[i + 1]``, nearest first.
+    """M links of N rows; those of row i are at ``starts[i]`` to ``starts[i + 1]``, nearest first.
 
     Parameters
     ----------
@@ -79,7 +78,7 @@ class Links:
     recall: float | None
 
     def columns(self) -> tuple[pa.ListArray, pa.ListArray]:
-        """Give targets, list<int64>, and weights, list<float32>, for each row; null where it has no vector."""
+        """Return targets, list<int64>, and weights, list<float32>, one cell per row; null where it has no vector."""
         starts = pa.array(self.starts, pa.int32(), mask=np.append(~self.has_vector, False))
         targets, weights = pa.array(self.targets), pa.array(self.weights)
         return pa.ListArray.from_arrays(starts, targets), pa.ListArray.from_arrays(starts, weights)
@@ -89,7 +88,8 @@ def link_vectors(
     vectors: Vectors,
     options: LinkOptions,
     *,
-    on_progress: OnProgress | None = None,
+    search: NeighborSearch | None = None,
+    on_progress: ReportProgress | None = None,
     stop: threading.Event | None = None,
 ) -> Links:
     """Link each row to the rows whose vectors are nearest to its own.
@@ -102,6 +102,8 @@ def link_vectors(
     options
         How many links, and which. `similarity_min_q` is a quantile, interpolated linearly, of the weights that
         `n_nearest` and `similarity_min` leave; links at or above it stay.
+    search
+        How neighbours are found; by default exactly up to 200,000 distinct vectors, and approximately above that.
     on_progress
         Called now and then, and at the end, with how many of the rows are done, and N.
     stop
@@ -115,43 +117,46 @@ def link_vectors(
         Soon after `stop` is set.
     """
     space = Space.of(vectors)
-    k = min(options.n_nearest, len(vectors))  # a number of any size may be asked for
-    n_vectors = int(np.count_nonzero(space.has_vector))
-    if n_vectors * k > _MAX_LINKS:
-        raise UsageError(
-            f"`n_nearest={options.n_nearest}` with {n_vectors} vectors would be {n_vectors * k} links, "
-            f"and a column holds {_MAX_LINKS}: take `n_nearest={_MAX_LINKS // n_vectors}`"
-        )
-    with threadpool_limits(1, user_api="blas"):  # one thread in each product: several are at work side by side
-        neighbors, recall = _neighbors(space, k, on_progress and _in_rows(on_progress, len(vectors)), stop)
-    parts = [_strong(pairs, options.similarity_min) for pairs in neighboring_rows(space, neighbors, k)]
-    pairs = Pairs.joined([Pairs.none(), *parts])
-    if options.similarity_min_q and len(pairs):
-        pairs = _strong(pairs, np.quantile(pairs.cosines.astype(np.float64), options.similarity_min_q))
+    _check_count(options.n_nearest, int(np.count_nonzero(space.has_vector)), len(vectors))
+    k = min(options.n_nearest, len(vectors))  # any number may be asked for
+    report = on_progress and _in_rows(on_progress, len(vectors))
+    with threadpool_limits(1, user_api="blas"):  # one thread for each product: several are computed at once
+        neighbors = (search or _default_search(space)).nearest(space, k, on_progress=report, stop=stop)
+    pairs = _selected(neighboring_rows(space, neighbors, k), options)
     if on_progress:
         on_progress(len(vectors), len(vectors))
-    return _links(pairs, space.has_vector, recall)
+    return _links(pairs, space.has_vector, neighbors.recall)
 
 
-def _in_rows(on_progress: OnProgress, n_rows: int) -> OnProgress:
-    """Tell of distinct vectors as of the rows that hold them."""
-    return lambda n_done, n_vectors: on_progress(n_rows * n_done // n_vectors, n_rows)
+def _check_count(n_nearest: int, n_vectors: int, n_rows: int) -> None:
+    n_links = n_vectors * min(n_nearest, n_rows)
+    if n_links > _MAX_LINKS:
+        raise UsageError(
+            f"`n_nearest={n_nearest}` with {n_vectors} vectors would be {n_links} links, "
+            f"and a column holds {_MAX_LINKS}: take `n_nearest={_MAX_LINKS // n_vectors}`"
+        )
 
 
-def _neighbors(
-    space: Space, k: int, on_progress: OnProgress | None, stop: threading.Event | None
-) -> tuple[Neighbors, float | None]:
-    if len(space) <= _MAX_EXACT:
-        return nearest(space, k, on_progress=on_progress, stop=stop), None
-    return nearest_approximately(space, min(k, len(space) - 1), on_progress=on_progress, stop=stop)
+def _in_rows(on_progress: ReportProgress, n_rows: int) -> ReportProgress:
+    """Report progress in directions as progress in rows."""
+    return lambda n_done, n_directions: on_progress(n_rows * n_done // n_directions, n_rows)
 
 
-def _strong(pairs: Pairs, least: float | np.float64) -> Pairs:
-    return pairs.take(pairs.cosines >= least)
+def _default_search(space: Space) -> NeighborSearch:
+    return ExactSearch() if len(space) <= _MAX_EXACT else ApproximateSearch()
+
+
+def _selected(parts: Iterable[Pairs], options: LinkOptions) -> Pairs:
+    """Select the pairs that both limits of `options` leave."""
+    near = [part.take(part.cosines >= options.similarity_min) for part in parts]
+    pairs = Pairs.concatenated([Pairs.none(), *near])
+    if not options.similarity_min_q or not len(pairs):
+        return pairs
+    return pairs.take(pairs.cosines >= np.quantile(pairs.cosines.astype(np.float64), options.similarity_min_q))
 
 
 def _links(pairs: Pairs, has_vector: NDArray[np.bool_], recall: float | None) -> Links:
-    by_row = pairs.take(np.argsort(pairs.places, kind="stable"))
+    by_row = pairs.take(np.argsort(pairs.queries, kind="stable"))
     starts = np.zeros(len(has_vector) + 1, np.int64)
-    np.cumsum(np.bincount(by_row.places, minlength=len(has_vector)), out=starts[1:])
-    return Links(starts, by_row.numbers, by_row.cosines, has_vector, recall)
+    np.cumsum(np.bincount(by_row.queries, minlength=len(has_vector)), out=starts[1:])
+    return Links(starts, by_row.targets, by_row.cosines, has_vector, recall)

@@ -1,4 +1,4 @@
-"""Columns of vectors in Python to columns of links: a list, an array, a Series or an Arrow column, and the same out."""
+"""Links for columns of vectors in Python: a list, array, Series or Arrow column in, two columns of its kind out."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _flatten(column: Any) -> Vectors:
 
 
 def _numbers(column: Any) -> NDArray[Any]:
-    """Put the numbers of all lists that are not null behind each other."""
+    """Concatenate the numbers of all lists that are not null."""
     flat: NDArray[Any] = pc.list_flatten(column.drop_null()).to_numpy(zero_copy_only=False)
     return flat
 

@@ -1,7 +1,7 @@
-"""What is searched: the distinct directions among a table's vectors, and the exact cosine of any two of them.
+"""What is searched: the distinct directions of a table's vectors, and the exact cosine of any two of them.
 
-A row whose vector is missing or zero has no direction. Rows with the very same vector share one, so that a picture
-that a table holds ten thousand times is searched for once. This module must not know how neighbours are found.
+A row whose vector is missing or zero has no direction. Rows with the very same vector share one, so that an image
+that a table holds ten thousand times is searched once.
 """
 
 from __future__ import annotations
@@ -18,19 +18,24 @@ from numpy.typing import NDArray
 from pixvec.link.parallel import parallel_map
 from pixvec.values import Vectors
 
-Numbers: TypeAlias = NDArray[np.int64]
-"""Numbers of rows or directions."""
+Rows: TypeAlias = NDArray[np.int64]
+"""Row numbers of the table."""
+Directions: TypeAlias = NDArray[np.int64]
+"""Numbers of directions, 0 to U - 1."""
+Indices: TypeAlias = NDArray[np.int64]
+"""Positions in another array, which the docstring names."""
 Cosines: TypeAlias = NDArray[np.float32]
 
 _CHUNK_ROWS = 512
 _PRODUCTS_AT_ONCE = 1 << 18
-"""So many, 2 MB, are not far from a core."""
+"""2 MB, which a core's cache holds."""
 _WIDTH = 64
+"""Products that are added to each other's sums at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The U distinct directions of N vectors; a direction's number grows with the first row that has it.
+    """The U distinct directions of N vectors, numbered in the order of the first row that has each.
 
     Parameters
     ----------
@@ -48,8 +53,8 @@ class Space:
 
     vectors: Vectors
     has_vector: NDArray[np.bool_]
-    rows: Numbers
-    direction: Numbers
+    rows: Rows
+    direction: Directions
     lengths: NDArray[np.float64]
 
     @classmethod
@@ -58,11 +63,11 @@ class Space:
         has_vector = np.empty(len(vectors), bool)  # (N,)
         has_direction = np.empty(len(vectors), bool)  # (N,)
 
-        def look_at(chunk: slice) -> None:
+        def check_some(chunk: slice) -> None:
             has_vector[chunk] = np.isfinite(vectors[chunk]).all(axis=1)
             has_direction[chunk] = has_vector[chunk] & vectors[chunk].any(axis=1)
 
-        parallel_map(look_at, chunks(len(vectors), _CHUNK_ROWS))
+        parallel_map(check_some, chunks(len(vectors), _CHUNK_ROWS))
         rows, direction = _distinct(vectors, np.flatnonzero(has_direction))
         return cls(vectors, has_vector, rows, direction, _lengths(vectors, rows))
 
@@ -74,14 +79,34 @@ class Space:
         """How many numbers a vector has."""
         return int(self.vectors.shape[1])
 
-    def units(self, numbers: Numbers) -> NDArray[np.float64]:
+    @property
+    def rounding(self) -> float:
+        """A bound on the error of the float32 dot product of two unit vectors, in whatever order it is summed.
+
+        Each of D products and sums is rounded by at most 2**-24 of a whole that is at most 1, and so are both
+        vectors; the rest is for cosines that become equal when they are rounded to float32.
+        """
+        return float(self.dim + 8) * 2.0**-24
+
+    def unit_vectors(self, directions: Directions) -> NDArray[np.float64]:
         """Scale directions to length 1: (n, D) float64."""
-        return self.vectors[self.rows[numbers]].astype(np.float64) / self.lengths[numbers, None]
+        return self.vectors[self.rows[directions]].astype(np.float64) / self.lengths[directions, None]
 
-    def cosines(self, left: Numbers, right: Numbers) -> Cosines:
-        """Compute the cosines of directions, (n,), and others, (n,) or (n, K): as `right`.
+    def all_unit_vectors(self, n: int) -> Vectors:
+        """Scale all directions to length 1, and repeat the last one until there are `n`: (n, D) float32."""
+        units = np.empty((n, self.dim), np.float32)
 
-        Each has the same bits in any company and order.
+        def scale_some(chunk: slice) -> None:
+            units[chunk] = self.unit_vectors(np.arange(chunk.start, chunk.stop))
+
+        parallel_map(scale_some, chunks(len(self), _CHUNK_ROWS))
+        units[len(self) :] = units[len(self) - 1]
+        return units
+
+    def cosines(self, left: Directions, right: Directions) -> Cosines:
+        """Compute the cosines of directions, (n,), and others, (n,) or (n, K): the shape of `right`.
+
+        The bits of a cosine depend on its pair alone, not on the other pairs or their order.
         """
         cosines = np.empty(right.shape, np.float32)
         n_products = self.dim * math.prod(right.shape[1:])  # for each on the left
@@ -94,12 +119,12 @@ class Space:
 
 
 def chunks(n: int, size: int) -> Iterator[slice]:
-    """Cut n things into slices of `size` and a remainder."""
+    """Cut n items into slices of `size` and a remainder."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
-def _distinct(vectors: Vectors, rows: Numbers) -> tuple[Numbers, Numbers]:
-    """Give distinct vectors numbers as they come: the first row of each, (U,), and the number of every row, (N,)."""
+def _distinct(vectors: Vectors, rows: Rows) -> tuple[Rows, Directions]:
+    """Find the first row of each distinct vector, (U,), and the direction of every row, (N,)."""
     first_like = np.arange(len(vectors))  # (N,)
     first_with: dict[bytes, int] = {}
     for row in _sharing_a_sum(vectors, rows).tolist():
@@ -110,8 +135,8 @@ def _distinct(vectors: Vectors, rows: Numbers) -> tuple[Numbers, Numbers]:
     return first_rows, direction
 
 
-def _sharing_a_sum(vectors: Vectors, rows: Numbers) -> Numbers:
-    """Find the rows whose vector may be that of another row too: most that are distinct have a sum of their own."""
+def _sharing_a_sum(vectors: Vectors, rows: Rows) -> Rows:
+    """Find the rows that may be duplicates: the checksums of most distinct vectors differ."""
     word = np.dtype(np.uint32 if vectors.shape[1] % 2 else np.uint64)
     n_words = vectors.shape[1] * vectors.itemsize // word.itemsize
     factors = np.random.default_rng(0).integers(1 << 63, size=n_words, dtype=np.uint64)
@@ -126,7 +151,7 @@ def _sharing_a_sum(vectors: Vectors, rows: Numbers) -> Numbers:
     return np.asarray(rows[counts[which] > 1])
 
 
-def _lengths(vectors: Vectors, rows: Numbers) -> NDArray[np.float64]:
+def _lengths(vectors: Vectors, rows: Rows) -> NDArray[np.float64]:
     def lengths_of_some(chunk: slice) -> NDArray[np.float64]:
         some = vectors[rows[chunk]]
         return np.sqrt(_dots(some, some))
@@ -138,8 +163,8 @@ def _dots(left: Vectors, right: Vectors) -> NDArray[np.float64]:
     """Compute the dot products of vectors, (..., D), in float64: (...).
 
     Products of float32 numbers are exact in float64. They are summed `_WIDTH` by `_WIDTH`, and these sums by folding
-    the second half onto the first: an order that depends on D alone; that of a BLAS or of ``sum`` depends on shapes,
-    threads and processors.
+    the second half onto the first: an order that depends on D alone. The order of a BLAS or of ``sum`` depends on
+    shapes, threads and processors.
     """
     products = right.astype(np.float64)
     products *= left.astype(np.float64)
@@ -149,7 +174,7 @@ def _dots(left: Vectors, right: Vectors) -> NDArray[np.float64]:
     whole, rest = np.split(products, [n_parts * _WIDTH], axis=1)
     sums = whole.reshape(len(whole), n_parts, _WIDTH).sum(axis=1)  # (n, WIDTH)
     sums[:, :n_rest] += rest
-    terms = sums.T.copy()  # pairs now lie side by side
+    terms = sums.T.copy()  # (WIDTH, n): the sums of one pair are a column
     while len(terms) > 1:
         half = len(terms) // 2
         terms[:half] += terms[half:]
