@@ -159,6 +159,18 @@ def test_numpy_has_its_threads_back_afterwards() -> None:
     assert [library["num_threads"] for library in threadpool_info()] == threads
 
 
+def test_numpy_has_its_threads_back_after_several_at_once() -> None:
+    threads = [library["num_threads"] for library in threadpool_info()]
+    vectors = clusters(1500, 32, spread=1)
+    for _ in range(5):
+        searches = [threading.Thread(target=link, args=(some,)) for some in (vectors, vectors[:100], vectors)]
+        for search in searches:
+            search.start()
+        for search in searches:
+            search.join()
+        assert [library["num_threads"] for library in threadpool_info()] == threads
+
+
 def test_more_links_than_a_column_holds_are_refused() -> None:
     with pytest.raises(UsageError, match=r"50000 vectors would be 2500000000 links, .*: take `n_nearest=42949`$"):
         link_vectors(np.ones((50_000, 1), np.float32), LinkOptions(n_nearest=10**30))

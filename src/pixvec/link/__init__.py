@@ -16,12 +16,12 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from pixvec.errors import UsageError
 from pixvec.link.approximate import ApproximateSearch
 from pixvec.link.exact import ExactSearch
 from pixvec.link.neighbors import NeighborSearch, Pairs, ReportProgress
+from pixvec.link.parallel import one_blas_thread
 from pixvec.link.rows import neighboring_rows
 from pixvec.link.space import Space
 from pixvec.options import Options, option
@@ -120,7 +120,7 @@ def link_vectors(
     _check_count(options.n_nearest, int(np.count_nonzero(space.has_vector)), len(vectors))
     k = min(options.n_nearest, len(vectors))  # any number may be asked for
     report = on_progress and _in_rows(on_progress, len(vectors))
-    with threadpool_limits(1, user_api="blas"):  # one thread for each product: several are computed at once
+    with one_blas_thread():  # several products are computed at once
         neighbors = (search or _default_search(space)).nearest(space, k, on_progress=report, stop=stop)
     pairs = _selected(neighboring_rows(space, neighbors, k), options)
     if on_progress:

@@ -6,9 +6,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from pixvec.cores import n_cores
+from pixvec.forks import forget_in_children
 
 try:
     from pixvec.engine import StoppedError
@@ -70,6 +74,42 @@ def prefetch(work: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out
                 yield pending.popleft().result()
             pending.append(pool.submit(work, item))
         yield from (future.result() for future in pending)
+
+
+class _SharedLimit:
+    """A limit of one thread in each of BLAS's products, which holds while anyone uses it.
+
+    The limit is the process's, and belongs to the host program otherwise. Were each user to restore what it found, one
+    that ends late would restore the limit of another.
+    """
+
+    def __init__(self) -> None:
+        self._limits: threadpool_limits | None = None
+        self.forget_parent()
+        forget_in_children(self)
+
+    def forget_parent(self) -> None:
+        """Forget the parent's users and its lock; the first user in the child restores the limits that it had."""
+        self._lock = threading.Lock()
+        self._n_users = 0
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        with self._lock:
+            self._n_users += 1
+            self._limits = self._limits or threadpool_limits(1, user_api="blas")
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_users -= 1
+                if self._limits and not self._n_users:
+                    self._limits.restore_original_limits()
+                    self._limits = None
+
+
+one_blas_thread = _SharedLimit().used
+"""Holds BLAS to one thread in each product while the block computes several products at once."""
 
 
 def raise_if_stopped(stop: threading.Event | None) -> None:
