@@ -49,18 +49,18 @@ class Products:
 
         (BLOCK, T / GROUP) and (BLOCK / GROUP, T) float32.
         """
-        return self._scaled_maxima(self._quantized.numbers[queries], self._quantized.numbers[tile])
+        return self._scaled_maxima(self._quantized.values[queries], self._quantized.values[tile])
 
     def are_exact(self) -> bool:
         """Compare some of the first maxima, and of the largest possible ones, with exact sums of the same products."""
-        first = self._quantized.numbers[self._tiles.slices[0]]
-        largest = np.full_like(first, self._quantized.numbers.max())
+        first = self._quantized.values[self._tiles.slices[0]]
+        largest = np.full_like(first, self._quantized.values.max())
         return self._is_exact(first) and self._is_exact(largest)
 
-    def _is_exact(self, numbers: NDArray[Any]) -> bool:
-        exact = self._quantized.rounded(numbers).astype(np.float64) * self._quantized.scale  # (T, D)
+    def _is_exact(self, values: NDArray[Any]) -> bool:
+        exact = self._quantized.rounded(values).astype(np.float64) * self._quantized.scale  # (T, D)
         expected = (exact[:_CHECKED_QUERIES] @ exact.T).reshape(_CHECKED_QUERIES, -1, GROUP).max(axis=2)
-        found, _ = self._scaled_maxima(numbers[:BLOCK], numbers)
+        found, _ = self._scaled_maxima(values[:BLOCK], values)
         magnitude = max(1.0, float(np.abs(expected).max()))
         return bool(np.all(np.abs(found[:_CHECKED_QUERIES] - expected) <= self._tiles.rounding * magnitude))
 

@@ -53,11 +53,11 @@ def _graph(tile_size: int, dim: int, dtype: type[np.int8 | np.float32]) -> Graph
     return ov.Model(maxima, [block, tile], "group maxima")
 
 
-def _factor(numbers: Node) -> Node:
-    """Mark int8 numbers, by a rounding that leaves them as they are, as numbers that may be multiplied in int8."""
-    if numbers.get_element_type() != ov.Type.i8:
-        return numbers
+def _factor(values: Node) -> Node:
+    """Mark int8 values as ones to multiply in int8, by a rounding that leaves them as they are."""
+    if values.get_element_type() != ov.Type.i8:
+        return values
     least, greatest = ops.constant(np.float32(-MAX_INT8)), ops.constant(np.float32(MAX_INT8))
     return ops.fake_quantize(
-        ops.convert(numbers, "f32"), least, greatest, least, greatest, levels=2 * MAX_INT8 + 1
+        ops.convert(values, "f32"), least, greatest, least, greatest, levels=2 * MAX_INT8 + 1
     ).output(0)

@@ -79,17 +79,17 @@ class Quantized:
 
     Parameters
     ----------
-    numbers
+    values
         What a backend multiplies, (U', D): int8, or float32 for the other precisions.
     rounded
-        Returns `numbers` as the backend rounds them before it multiplies, as float32.
+        Returns `values` as the backend rounds them before it multiplies, as float32.
     scale
         The product of two quantized directions times its square is their cosine.
     distances
         From each direction to its quantized one, (U,).
     """
 
-    numbers: NDArray[Any]
+    values: NDArray[Any]
     rounded: Callable[[NDArray[Any]], Vectors]
     scale: float
     distances: NDArray[np.float64]
@@ -129,18 +129,18 @@ def _to_int8(tiles: Tiles) -> Quantized:
     blocks = list(chunks(len(tiles.vectors), BLOCK))
     largest = parallel_map(lambda block: float(np.abs(tiles.vectors[block] @ rotation).max()), blocks)
     scale = max(largest) / MAX_INT8
-    numbers = np.empty(tiles.vectors.shape, np.int8)
-    distances = np.empty(len(numbers))  # (U',)
+    values = np.empty(tiles.vectors.shape, np.int8)
+    distances = np.empty(len(values))  # (U',)
 
     def quantize_block(block: slice) -> None:
         rotated = tiles.vectors[block] @ rotation
-        numbers[block] = np.rint(rotated / np.float32(scale))
-        distances[block] = _distances(rotated, numbers[block] * scale)
+        values[block] = np.rint(rotated / np.float32(scale))
+        distances[block] = _distances(rotated, values[block] * scale)
 
     parallel_map(quantize_block, blocks)
     # The rotation rounds each number by no more than a dot product of unit vectors is rounded by.
     distances += tiles.rounding * math.sqrt(len(rotation))
-    return Quantized(numbers, np.asarray, scale, distances[: tiles.n])
+    return Quantized(values, np.asarray, scale, distances[: tiles.n])
 
 
 _QUANTIZE: Final[dict[Precision, Callable[[Tiles], Quantized]]] = {
