@@ -60,7 +60,11 @@ def test_bf16_rounds_to_nearest_and_ties_to_even() -> None:
     assert round_to_bf16(numbers).tolist() == [1, 1 + step, 1, 1 + 2 * step, -1 - step]
 
 
-@pytest.mark.parametrize(("n", "dim", "spread"), [(3000, 96, 1.0), (2500, 512, 0.3), (1500, 16, 1e-7)])
+@pytest.mark.parametrize(
+    ("n", "dim", "spread"),
+    [(8, 8, 1.0), (BLOCK + 1, 64, 1.0), (3000, 96, 1.0), (2500, 512, 0.3), (1100, 3, 1.0), (600, 16, 1e-7)],
+    ids=["few", "not whole blocks", "several tiles", "CLIP's dimensions", "3-D", "ties"],
+)
 def test_links_have_the_same_bits_on_every_backend(n: int, dim: int, spread: float) -> None:
     vectors = clusters(n, dim, spread=spread)
     vectors[n // 2 :: 7] = vectors[3]
