@@ -1,9 +1,9 @@
 """Approximate neighbours, for when all pairs are too many: directions are clustered again and again, each time anew.
 
-Near directions are often in the same cluster. Each direction is assigned to two: the members of a cluster are compared
-with each other, and with what is known to be near to any of them, as a neighbour's neighbour is often a neighbour. That
-goes on until enough neighbours of a sample are found, which has been compared with all; the recall is measured on
-another such sample.
+Near directions are often in the same cluster. Each direction is assigned to two clusters. The members of a cluster are
+compared with each other and with the directions known to be near to any of them, as a neighbour's neighbour is often a
+neighbour. The search ends when enough neighbours of a sample are found, whose true neighbours are known from comparing
+it with all directions. The recall is measured on another such sample.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Points in many small clusters (inverted lists), in which near points often lie together, found by k-means.
 
-There are many centroids, and comparing each point with all of them is what would take longest. So a coarse quantizer,
-by k-means too, puts the points into coarse clusters first; the points of one are compared with the centroids that are
-nearest to its own.
+There are many centroids, and comparing each point with all of them would take longest. So a coarse quantizer, by
+k-means too, assigns the points to coarse clusters first. The points of each are compared with the centroids nearest to
+its own.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Cluster:
     Parameters
     ----------
     members
-        Those to which the cluster's centroid is the nearest: each point is a member of one cluster.
+        Points whose nearest centroid is the cluster's; each point is a member of one cluster.
     second_members
-        Those to which it is the second nearest (second assignment): each point is one of one cluster or of none.
+        Points whose second nearest centroid it is (second assignment); each point is one of at most one cluster.
     """
 
     members: Indices
@@ -61,7 +61,7 @@ def find_clusters(
     points
         (U, D'). Points are near when their inner product is great.
     min_members
-        A cluster has so many members at least, if there are as many points.
+        A cluster has at least so many members, if there are as many points.
     seed
         Another seed gives other clusters.
 
