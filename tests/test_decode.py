@@ -247,12 +247,14 @@ def test_every_sound_file_of_pngsuite_is_decoded(path: Path) -> None:
     ("code", "names"),
     [
         ("not_an_image", ["xcrn0g04", "xlfn0g04", "xs1n0g01", "xs2n0g01", "xs4n0g01", "xs7n0g01"]),
-        ("corrupt_image", ["xc1n0g08", "xc9n2c08", "xd0n2c08", "xd3n2c08", "xd9n2c08", "xdtn0g01", "xhdn0g08"]),
+        (
+            "corrupt_image",
+            ["xc1n0g08", "xc9n2c08", "xd0n2c08", "xd3n2c08", "xd9n2c08", "xdtn0g01", "xhdn0g08", "xcsn0g01"],
+        ),
     ],
     ids=["broken-signature", "broken-inside"],
 )
 def test_broken_files_of_pngsuite_say_why(code: str, names: list[str]) -> None:
-    # The fourteenth, xcsn0g01, has a wrong checksum over its pixels, which Pillow does not look at.
     codes = [code_of((SHARED / "pngsuite" / f"{name}.png").read_bytes()) for name in names]
     assert [code] * len(names) == codes
 
@@ -325,8 +327,8 @@ def test_the_hidden_picture_of_an_animated_png_is_not_seen() -> None:
     assert decode(body, decode="reference").image.getcolors() == [(81, (255, 0, 0))]
 
 
-def test_an_animation_of_more_frames_than_can_be_counted_is_corrupt() -> None:
-    assert code_of(png(ihdr(8, 0), chunk(b"acTL", struct.pack(">II", 2**31, 0)))) == "corrupt_image"
+def test_an_animation_of_more_frames_than_can_be_counted_is_none() -> None:
+    assert header(png(ihdr(8, 0), chunk(b"acTL", struct.pack(">II", 2**31, 0)))).frames == 1
 
 
 @pytest.mark.parametrize("junk", [b"\r\n\r\n", b"stray"])
@@ -431,8 +433,8 @@ def test_a_header_says_what_decoding_will_cost(body: bytes, n_pixels: int) -> No
 
 
 def test_the_detail_names_the_exception_and_no_bytes_of_the_body() -> None:
-    body = image_bytes("PNG")
-    with pytest.raises(ImageError, match=r"^corrupt_image: the PNG decoder failed with EOFError$"):
+    body = image_bytes("BMP")
+    with pytest.raises(ImageError, match=r"^corrupt_image: the BMP decoder failed with EOFError$"):
         decode(body[: len(body) // 2])
 
 

@@ -27,12 +27,16 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from pixvec import avif_file, webp_file
+from pixvec.bmp_file import plain_bmp, unusual_variant
 from pixvec.errors import ImageError, MissingExtraError, UsageError
 from pixvec.jpeg_scans import check_scans, is_cut_short
 from pixvec.options import Options, limit, option
-from pixvec.precheck import check_chunks, check_exif, first_frame_end, webp_size
+from pixvec.png_file import PlainPng, plain_png
+from pixvec.precheck import check_exif, first_frame_end
 from pixvec.sniff import drop_stray_bytes, name_no_image, sniff
 from pixvec.visual import as_seen, as_transformers, orientation, turn_upright
+from pixvec.zero_fill import is_filled
 
 if TYPE_CHECKING:
     from pixvec.values import Box
@@ -164,13 +168,15 @@ class Picture:
     ) -> None:
         self._body = drop_stray_bytes(body)
         self._policy = policy
+        self._png: PlainPng | None = None
         kind = _check_kind(self._body, formats or decoded_formats(""))
         with _third_party_code(kind):
+            self._make_plain(kind)
             self._image = _open(kind, self._body, max_pixels=max_pixels)
             self._has_many_scans = isinstance(self._image, JpegImageFile) and _has_many_scans(self._image)
             if self._has_many_scans:
                 check_scans(self._body)
-            (width, height), frames = self._image.size, _count_frames(self._image)
+            (width, height), frames = self._image.size, getattr(self._image, "n_frames", 1)
             self._extent = _scale_down(self._image, min_side if policy == "auto" else None)
         n_pixels = width * height if self._has_many_scans else self._image.width * self._image.height
         self.header = Header(kind, width, height, frames, n_pixels * _COSTS.get(kind, 1))
@@ -190,9 +196,28 @@ class Picture:
                 return Decoded(seen, size, (0, 0, *size))
             return Decoded(*turn_upright(seen, size, self._extent, orientation=orientation(self._image)))
 
+    def _make_plain(self, kind: str) -> None:
+        """Leave out of the file, and mend in it, what would cost an image whose pixels are all there."""
+        match kind:
+            case "PNG":
+                self._png = plain_png(self._body, first_frame=self._policy != "reference")
+                self._body = self._png.body
+            case "WEBP":
+                self._body = webp_file.with_true_length(self._body)
+            case "AVIF":
+                self._body = avif_file.without_exif(self._body)
+            case "BMP":
+                self._body = plain_bmp(self._body)
+
     def _seen(self) -> Image.Image:
+        if (find_end := _PIXELS_END.get(self.header.format)) and is_filled(
+            self._body, _class_of(self.header.format), pixels_end=find_end(self._body)
+        ):
+            raise ImageError("corrupt_image", f"a {self.header.format} that ends in zeros instead of pixels")
         seen = as_transformers(self._image) if self._policy == "reference" else as_seen(self._image, self._body)
         image = self._image
+        if self._png and self._png.lacks_pixels(image):
+            raise ImageError("corrupt_image", "a PNG with fewer pixels than it claims")
         if isinstance(image, JpegImageFile) and is_cut_short(self._body, image, has_many_scans=self._has_many_scans):
             raise ImageError("corrupt_image", "a JPEG that ends before its picture does")
         return seen
@@ -211,7 +236,8 @@ _USUAL: Final[dict[str, type[ImageFile]]] = {
 _ON_REQUEST: Final = ("TIFF", "HEIC")
 _COSTS: Final = {"WEBP": 3, "AVIF": 2, "HEIC": 2}
 """How many times 5 bytes the decoder takes for a pixel: measured 16 for WebP, 12 for AVIF, 4 to 8 for the others."""
-_MAX_FRAMES: Final = 2**31 - 1  # the limit of PNG
+_PIXELS_END: Final = {"WEBP": webp_file.pixels_end, "AVIF": avif_file.pixels_end}
+"""Where the compressed pixels end, in the formats whose decoders do not notice that zeros took their place."""
 
 
 def decoded_formats(asked_for: str) -> frozenset[str]:
@@ -258,11 +284,14 @@ def _open(kind: str, body: bytes, *, max_pixels: int) -> ImageFile:
         _check_size(*first_frame_end(body), max_pixels)
     if kind == "JPEG":
         check_exif(body)
-    if kind == "PNG":
-        check_chunks(body)
     if kind == "WEBP":
-        _check_size(*webp_size(body), max_pixels)
-    image = _class_of(kind)(_UntruncatedBytes(body))
+        _check_size(*webp_file.webp_size(body), max_pixels)
+    try:
+        image = _class_of(kind)(_UntruncatedBytes(body))
+    except OSError as error:
+        if kind == "BMP" and (variant := unusual_variant(body)):
+            raise ImageError("unsupported_format", f"a BMP with {variant}, which is not decoded") from error
+        raise
     _check_size(*image.size, max_pixels)
     return image
 
@@ -270,13 +299,6 @@ def _open(kind: str, body: bytes, *, max_pixels: int) -> ImageFile:
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError("too_many_pixels", f"{width} x {height} = {width * height:,} pixels, over {max_pixels:,}")
-
-
-def _count_frames(image: ImageFile) -> int:
-    frames: int = getattr(image, "n_frames", 1)
-    if frames > _MAX_FRAMES:
-        raise ImageError("corrupt_image", f"a file that claims {frames:,} frames")
-    return frames
 
 
 @contextmanager
@@ -295,7 +317,7 @@ def _third_party_code(format: str) -> Iterator[None]:
 
 
 class _UntruncatedBytes(io.BytesIO):
-    """A file that fails when it is read past its end.
+    """A file that fails when so many bytes are asked for and none are left; all that is left may be nothing.
 
     Where a program has set `PIL.ImageFile.LOAD_TRUNCATED_IMAGES`, Pillow fills what is missing with grey as soon as a
     read returns nothing.
@@ -303,7 +325,7 @@ class _UntruncatedBytes(io.BytesIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         part = super().read(size)
-        if not part and size:
+        if not part and size is not None and size > 0:
             raise EOFError
         return part
 

@@ -2,7 +2,7 @@
 
 In: the bytes of a file in a format that has such traps. Out: a fact or an error. It must not know more of a file than
 its outline. It goes through that as Pillow 13.0 does (``GifImagePlugin.py``: ``_seek``; ``JpegImagePlugin.py``:
-``_open``; ``WebPImagePlugin.py``: ``_get_size``): a file that the two read differently could pass unseen.
+``_open``): a file that the two read differently could pass unseen.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final
 from pixvec.errors import ImageError
 
 _MAX_GIF_HEAD: Final = 1 << 20
+_STRAY: Final = b"\0"  # one more than ends an extension: some encoders write it, and browsers read past it
 _GIF_COMMENT: Final = b"\xfe"
 _GIF_APPLICATION: Final = b"\xff"
 
@@ -24,10 +25,6 @@ _APP1: Final = b"\xff\xe1"
 _MAX_JPEG_STEPS: Final = 1 << 16
 _MAX_EXIF_SEGMENTS: Final = 64
 _MAX_EXIF_BYTES: Final = 1 << 20
-
-_PNG_SIGNATURE_BYTES: Final = 8
-_MAX_PNG_CHUNKS: Final = 1 << 16
-"""libpng writes pixels in chunks of 8 KiB; the largest body would hold 4,096 of them."""
 
 
 def first_frame_end(body: bytes) -> tuple[int, int]:
@@ -41,8 +38,8 @@ def first_frame_end(body: bytes) -> tuple[int, int]:
     head = body[:_MAX_GIF_HEAD]
     has_palette, palette_bits = head[10] >> 7, (head[10] & 7) + 1
     at = 13 + has_palette * (3 << palette_bits)
-    while head.startswith(b"!", at):
-        at = _extension_end(head, at)
+    while head.startswith((b"!", _STRAY), at):
+        at = at + 1 if head.startswith(_STRAY, at) else _extension_end(head, at)
     if not head.startswith(b",", at):
         raise ImageError("corrupt_image", f"a GIF with neither a frame nor an extension at byte {at:,}")
     left, top, width, height = struct.unpack_from("<4H", head, at + 1)
@@ -101,36 +98,3 @@ def _exif_lengths(body: bytes) -> list[int]:
                 lengths.append(length)
             at += length
     raise ImageError("corrupt_image", f"a JPEG with no picture behind {n_steps:,} segments and stray bytes")
-
-
-def check_chunks(body: bytes) -> None:
-    """Refuse a PNG in so many chunks that Pillow, which takes them singly, would need seconds.
-
-    Raises
-    ------
-    ImageError
-        There are more than `_MAX_PNG_CHUNKS` before the end, whatever they hold.
-    """
-    at = _PNG_SIGNATURE_BYTES
-    for _ in range(_MAX_PNG_CHUNKS):
-        if body[at + 4 : at + 8] in {b"IEND", b""}:
-            return
-        at += 12 + int.from_bytes(body[at : at + 4])
-    raise ImageError("corrupt_image", f"a PNG in more than {_MAX_PNG_CHUNKS:,} chunks")
-
-
-def webp_size(body: bytes) -> tuple[int, int]:
-    """Return the width and height that a WebP claims: opening it makes room for the pixels of two frames.
-
-    0 by 0 where it makes no sense: that is the decoder's to refuse.
-    """
-    width = height = 0
-    match body[12:16]:
-        case b"VP8 " if body[23:26] == b"\x9d\x01\x2a":
-            width, height = (number & 0x3FFF for number in struct.unpack_from("<2H", body, 26))
-        case b"VP8L" if body[20:21] == b"\x2f":
-            bits = int.from_bytes(body[21:25], "little")
-            width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-        case b"VP8X":
-            width, height = (int.from_bytes(body[at : at + 3], "little") + 1 for at in (24, 27))
-    return width, height

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image
 
-from pixvec.precheck import webp_size
 from pixvec.preprocess import to_srgb
+from pixvec.webp_file import webp_size
 
 if TYPE_CHECKING:
     from pixvec.decode import Decoded

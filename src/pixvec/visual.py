@@ -21,6 +21,7 @@ Size: TypeAlias = tuple[int, int]
 """Width and height, in Pillow's order."""
 
 _MAX_COLORS: Final = 256
+_PNG_DEPTH_AT: Final = 24
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -52,26 +53,18 @@ def as_seen(image: ImageFile, body: bytes) -> Image.Image:
     image
         The opened file.
     body
-        Its bytes.
+        Its bytes; those of a PNG begin with its header.
     """
-    if image.info.get("default_image"):
-        _go_to_first_shown_frame(image)
+    image.info.pop("xmp", None)  # Pillow would turn the image by it, which no browser does
     drawn = image.tile[0].extents if image.format in {"GIF", "PNG"} else None
     image.load()
     seen = _without_alpha(image, body)
     return seen if drawn in {None, (0, 0, *seen.size)} else _white_around(seen, drawn)
 
 
-def _go_to_first_shown_frame(image: ImageFile) -> None:
-    """Go past the picture that an animated PNG holds for programs that show no animations."""
-    image.load()
-    image.paste(0, (0, 0, *image.size))  # Pillow would draw the frame on it
-    image.seek(1)
-
-
 def _without_alpha(image: ImageFile, body: bytes) -> Image.Image:
     if image.format == "PNG":
-        _mend_transparency(image, bit_depth=body[24] if body[12:16] == b"IHDR" else 8)
+        _mend_transparency(image, bit_depth=body[_PNG_DEPTH_AT])
     if image.mode.startswith("I;16"):
         return _grey_in_8_bits(image)
     if image.mode in {"I", "F"}:
@@ -122,8 +115,9 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _white_around(image: Image.Image, part: tuple[int, int, int, int]) -> Image.Image:
-    canvas = Image.new(image.mode, image.size, "white")
-    canvas.paste(image.crop(part), part)
+    canvas, mask = Image.new(image.mode, image.size, "white"), Image.new("1", image.size)
+    mask.paste(1, part)
+    canvas.paste(image, mask=mask)  # not `crop`, which asks a limit that belongs to the host program
     return canvas
 
 

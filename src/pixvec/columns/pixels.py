@@ -21,6 +21,8 @@ _CLEAR_MODES: Final = frozenset(["1", "L", "I;16", "P", "RGB"])
 """Modes of PNG in which a colour may be called clear."""
 _WITH_ALPHA: Final = {"La": "LA", "RGBa": "RGBA", "PA": "RGBA", "LA": "LA", "RGBA": "RGBA"}
 _CHANNELS: Final = frozenset([1, 3, 4])
+_TEXTS: Final = frozenset(["xmp", "XML:com.adobe.xmp", "Raw profile type exif"])
+"""Where else Pillow looks for an orientation, and no browser does."""
 
 
 def array_png(array: NDArray[Any]) -> bytes:
@@ -56,15 +58,13 @@ def image_png(image: Image) -> bytes:
     """
     from PIL import ExifTags, Image  # noqa: PLC0415 (see above)
 
-    from pixvec.visual import orientation  # noqa: PLC0415 (imports Pillow)
-
     try:
         image.load()
     except Exception as error:
         detail = f"Pillow could not read the image ({type(error).__name__})"
         raise ImageError("corrupt_image", detail) from error
     exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation(image)
+    exif[ExifTags.Base.Orientation] = _orientation(image)
     body = io.BytesIO()
     try:
         plain = _plain(image)
@@ -73,6 +73,19 @@ def image_png(image: Image) -> bytes:
     except (ValueError, OSError, SystemError, OverflowError, TypeError) as error:
         raise ImageError("unsupported_format", f"a Pillow image in mode {image.mode}, {image.size}: {error}") from error
     return body.getvalue()
+
+
+def _orientation(image: Image) -> int:
+    """Read how an image is turned, by its Exif: what Pillow finds in other texts alone turns no file either."""
+    from PIL import Image as Pillow  # noqa: PLC0415 (see above)
+
+    from pixvec.visual import orientation  # noqa: PLC0415 (imports Pillow)
+
+    by_texts, by_exif = Pillow.new("1", (1, 1)), Pillow.new("1", (1, 1))
+    for name, value in image.info.items():
+        (by_texts if name in _TEXTS else by_exif).info[name] = value
+    number = orientation(image)
+    return 1 if number == orientation(by_texts) and orientation(by_exif) == 1 else number
 
 
 def _plain(image: Image) -> Image:
