@@ -405,3 +405,20 @@ IN_MEMORY = {"jpeg": image_bytes(size=SIZE, xmp=XMP), "png": png(chunk(b"tEXt", 
 def test_an_image_in_memory_is_turned_as_its_file_is(body: bytes, embedder: pixvec.Embedder) -> None:
     image = Image.open(io.BytesIO(body))
     assert unlike(embedder, {"in-memory": image}, encode(image, "PNG", exif=b"")) == {}
+
+
+def test_gamma_primaries_and_the_curves_of_hdr_change_no_vector(embedder: pixvec.Embedder) -> None:
+    pngs = {
+        "gamma": chunk(b"gAMA", struct.pack(">I", 100_000)),
+        "primaries": chunk(b"cHRM", struct.pack(">8I", 31_270, 32_900, 70_800, 29_200, 17_000, 79_700, 13_100, 4_600)),
+        "pq": chunk(b"cICP", bytes((9, 16, 0, 1))),
+        "hlg": chunk(b"cICP", bytes((9, 18, 0, 1))),
+    }
+    assert unlike(embedder, {name: png(part, IDAT) for name, part in pngs.items()}, PNG) == {}
+    avif = image_bytes("AVIF", size=SIZE)
+    at = avif.index(b"nclx") + 4  # primaries, then the curve: two bytes each
+    avifs = {
+        "pq": avif[:at] + struct.pack(">2H", 9, 16) + avif[at + 4 :],
+        "hlg": avif[:at] + struct.pack(">2H", 9, 18) + avif[at + 4 :],
+    }
+    assert unlike(embedder, avifs, avif) == {}
