@@ -122,6 +122,18 @@ def test_a_truncated_file_is_corrupt(
     assert decode(body).size == (320, 240)
 
 
+@pytest.mark.parametrize("format", ["png", "gif", "webp", "lossless-webp", "avif"])
+def test_a_host_that_loads_truncated_files_changes_nothing_about_zeros(
+    format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    name, save = FORMATS[format]
+    body = image_bytes(name, **save)
+    assert {code_of(body[: len(body) * part // 4].ljust(len(body), b"\0")) for part in (1, 2, 3)} == {"corrupt_image"}
+    short = png(ihdr(8, 2))  # an eighth of the rows is there, with checksums that are right
+    assert code_of(short) == "corrupt_image"
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

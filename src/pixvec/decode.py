@@ -205,7 +205,7 @@ class Picture:
             case "WEBP":
                 self._body = webp_file.with_true_length(self._body)
             case "AVIF":
-                self._body = avif_file.without_exif(self._body)
+                self._body = avif_file.plain_avif(self._body)
             case "BMP":
                 self._body = plain_bmp(self._body)
 

@@ -101,7 +101,7 @@ class PlainPng:
         last_row = (left, top + height - 1, left + width, top + height)
         # Not by `crop`, which asks a limit that belongs to the host program.
         colors = image.resize((width, 1), Image.Resampling.NEAREST, last_row).tobytes()
-        return (self.is_interlaced or not colors.strip(b"\0")) and self._n_inflated() < self._n_raw_bytes()
+        return (self.is_interlaced or not colors.strip(b"\0")) and not self._inflates_to(self._n_raw_bytes())
 
     def _n_raw_bytes(self) -> int:
         """Count the bytes of all rows, each behind the number of its filter."""
@@ -112,14 +112,14 @@ class PlainPng:
                 n_bytes += n_rows * (1 + -(-n_columns * self.n_bits // 8))
         return n_bytes
 
-    def _n_inflated(self) -> int:
-        inflate, n_bytes = zlib.decompressobj(), 0
+    def _inflates_to(self, n_bytes: int) -> bool:
+        inflate = zlib.decompressobj()
         for part in self.pixels:
             rest: bytes | memoryview = part
-            while rest:
-                n_bytes += len(inflate.decompress(rest, _INFLATED_AT_ONCE))
+            while rest and n_bytes > 0:
+                n_bytes -= len(inflate.decompress(rest, _INFLATED_AT_ONCE))
                 rest = inflate.unconsumed_tail
-        return n_bytes
+        return n_bytes <= 0
 
 
 def plain_png(body: bytes, *, first_frame: bool) -> PlainPng:
@@ -231,7 +231,7 @@ def _pick_frame(
 def _n_frames(before: list[_Chunk]) -> int:
     """Read how many frames are claimed; 0 where no animation is, or one that makes no sense."""
     claims = [int.from_bytes(chunk.data[:4]) for chunk in _sound(b"acTL", before, n_bytes=8)]
-    return claims[0] if claims and claims[0] <= _MAX_FRAMES else 0
+    return claims[0] if len(claims) == 1 and claims[0] <= _MAX_FRAMES else 0
 
 
 def _frame(control: _Chunk, canvas: _Frame) -> _Frame:

@@ -265,6 +265,38 @@ def test_broken_exif_of_an_avif_decides_nothing(embedder: pixvec.Embedder) -> No
     assert unlike(embedder, bodies, plain) == {}
 
 
+def test_an_avif_may_have_a_table_of_properties_for_each_item(embedder: pixvec.Embedder) -> None:
+    """As early encoders wrote it for an image with alpha; the decoder takes it for an error."""
+    body = image_bytes("AVIF", size=SIZE, mode="RGBA")
+    at = body.index(b"ipma")
+    assert body[at : at + 12] == b"ipma\0\0\0\0\0\0\0\2"  # two items in one table
+    n_bytes = int.from_bytes(body[at - 4 : at])
+    entries = body[at + 12 : at - 4 + n_bytes]
+    first = 3 + entries[2]
+    tables = b"".join(
+        struct.pack(">I8sI", 16 + len(part), b"ipma" + bytes(4), 1) + part
+        for part in (entries[:first], entries[first:])
+    )
+    grown = body[: at - 4] + tables + body[at - 4 + n_bytes :]
+    assert unlike(embedder, {"two-tables": moved(grown, at - 4, 16)}, body) == {}
+
+
+def moved(avif: bytes, at: int, n_bytes: int) -> bytes:
+    """Let the boxes around a place be so many bytes longer, and what they say lies behind it be so many further on."""
+    parts = bytearray(avif)
+
+    def add(where: int) -> None:
+        parts[where : where + 4] = (int.from_bytes(parts[where : where + 4]) + n_bytes).to_bytes(4)
+
+    for name in (b"meta", b"iprp"):
+        add(avif.index(name) - 4)
+    iloc = avif.index(b"iloc")
+    assert avif[iloc + 4 : iloc + 10] == b"\0\0\0\0\x44\0"  # offsets and lengths of four bytes
+    for item in range(int.from_bytes(avif[iloc + 10 : iloc + 12])):
+        add(iloc + 12 + 14 * item + 6)
+    return bytes(parts)
+
+
 def test_stray_zeros_between_the_blocks_of_a_gif_decide_nothing(embedder: pixvec.Embedder) -> None:
     body = image_bytes("GIF", size=SIZE, comment=b"a comment")
     at = body.index(b"!\xfe")
