@@ -12,6 +12,7 @@ from itertools import count
 from typing import Final
 
 _MAX_BOXES: Final = 1 << 10  # three are usual
+_MAX_META_BYTES: Final = 1 << 20  # a thousand are usual
 _BOX_HEAD: Final = 8
 _LONG_BOX_HEAD: Final = 16
 _TO_THE_END, _LONG = 0, 1
@@ -31,6 +32,8 @@ def plain_avif(body: bytes) -> bytes:
     alike, and browsers show their images.
     """
     at, end = next(((at, end) for name, at, end in _boxes(body) if name == b"meta"), (0, 0))
+    if end - at > _MAX_META_BYTES:
+        return body
     numbers = count()
     meta = _PROPERTIES.sub(lambda head: b"%b%c%b" % (head[1], next(numbers) % _MAX_TABLES, head[2]), body[at:end])
     meta = _EXIF_ITEM.sub(rb"\1free", meta)

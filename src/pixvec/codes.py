@@ -187,7 +187,7 @@ CODES: Final = {
         Code(
             "unsupported_format",
             "image",
-            "The file is an image or a document in a format that is not decoded, which the detail names.",
+            "The file is an image or a document in a format or variant that is not decoded; the detail names it.",
             "Open two more formats with `formats='+tiff,+heic'`, or convert the file.",
             lifted_by={"formats": "+tiff,+heic"},
         ),
