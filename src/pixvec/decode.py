@@ -33,7 +33,7 @@ from pixvec.errors import ImageError, MissingExtraError, UsageError
 from pixvec.jpeg_scans import check_scans, is_cut_short
 from pixvec.options import Options, limit, option
 from pixvec.png_file import PlainPng, plain_png
-from pixvec.precheck import check_exif, first_frame_end
+from pixvec.precheck import check_exif, check_gif_end, first_frame_end
 from pixvec.sniff import drop_stray_bytes, name_no_image, sniff
 from pixvec.visual import as_seen, as_transformers, orientation, turn_upright
 from pixvec.zero_fill import is_filled
@@ -282,6 +282,7 @@ def _class_of(kind: str) -> type[ImageFile]:
 def _open(kind: str, body: bytes, *, max_pixels: int) -> ImageFile:
     if kind == "GIF":
         _check_size(*first_frame_end(body), max_pixels)
+        check_gif_end(body)
     if kind == "JPEG":
         check_exif(body)
     if kind == "WEBP":

@@ -35,6 +35,32 @@ def first_frame_end(body: bytes) -> tuple[int, int]:
     ImageError
         No frame begins where one must, or within the first MiB.
     """
+    left, top, width, height = struct.unpack_from("<4H", body, _first_frame_at(body) + 1)
+    return left + width, top + height
+
+
+def check_gif_end(body: bytes) -> None:
+    """Refuse a GIF whose first frame is followed by zeros alone: they took the place of its last pixels, too.
+
+    The decoder takes those for colours. Zeros in place of more than 255 bytes end the pixels, which it notices.
+
+    Raises
+    ------
+    ImageError
+        Nothing else follows.
+    """
+    if not body.endswith(b"\0\0"):
+        return
+    at = _first_frame_at(body)
+    has_palette, palette_bits = body[at + 9] >> 7, (body[at + 9] & 7) + 1
+    at += 11 + has_palette * (3 << palette_bits)
+    while (end := _part_end(body, at)) > at + 1:
+        at = end
+    if not body[at:].strip(b"\0"):
+        raise ImageError("corrupt_image", "a GIF that ends in zeros instead of pixels")
+
+
+def _first_frame_at(body: bytes) -> int:
     head = body[:_MAX_GIF_HEAD]
     has_palette, palette_bits = head[10] >> 7, (head[10] & 7) + 1
     at = 13 + has_palette * (3 << palette_bits)
@@ -42,8 +68,7 @@ def first_frame_end(body: bytes) -> tuple[int, int]:
         at = at + 1 if head.startswith(_STRAY, at) else _extension_end(head, at)
     if not head.startswith(b",", at):
         raise ImageError("corrupt_image", f"a GIF with neither a frame nor an extension at byte {at:,}")
-    left, top, width, height = struct.unpack_from("<4H", head, at + 1)
-    return left + width, top + height
+    return at
 
 
 def _extension_end(head: bytes, at: int) -> int:

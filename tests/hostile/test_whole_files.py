@@ -211,6 +211,15 @@ def test_a_file_that_was_filled_up_with_zeros_is_corrupt(
     assert outcomes(embedder, {"whole": body, **filled}) == {"whole": "ok", **all_are(CORRUPT, filled)}
 
 
+def test_a_small_gif_is_corrupt_wherever_zeros_begin(embedder: pixvec.Embedder) -> None:
+    body = image_bytes("GIF", size=(16, 16))
+    pixels_at = body.index(b",", 13 + (3 << (body[10] & 7) + 1)) + 11
+    filled = {str(cut): body[:cut].ljust(len(body), b"\0") for cut in range(pixels_at, len(body) - 2, 7)}
+    later = animation_bytes("GIF", size=(16, 16))
+    bodies = {"whole": body, "zeros-in-a-later-frame": later[:-20] + bytes(20), **filled}
+    assert outcomes(embedder, bodies) == {"whole": "ok", "zeros-in-a-later-frame": "ok", **all_are(CORRUPT, filled)}
+
+
 def test_a_flat_image_that_ends_in_zeros_is_whole(embedder: pixvec.Embedder) -> None:
     half = draw((320, 240))
     half.paste((0, 0, 0), (0, 60, 320, 240))
