@@ -151,7 +151,7 @@ def plain_png(body: bytes, *, first_frame: bool) -> PlainPng:
     exif = _sound(b"eXIf", (*before, *behind))[:1]
     needed = (header, *_colors(before, color_type), *animation, *exif, *pixels, _written(b"IEND"))
     return PlainPng(
-        body=_SIGNATURE + b"".join(chunk.raw for chunk in needed),
+        body=b"".join((_SIGNATURE, *(chunk.raw for chunk in needed))),
         frame=frame,
         n_bits=depth * _N_SAMPLES.get(color_type, 0),
         is_interlaced=interlace > 0,
