@@ -116,8 +116,10 @@ class PlainPng:
         inflate = zlib.decompressobj()
         for part in self.pixels:
             rest: bytes | memoryview = part
-            while rest and n_bytes > 0:
-                n_bytes -= len(inflate.decompress(rest, _INFLATED_AT_ONCE))
+            n_new = _INFLATED_AT_ONCE
+            while n_bytes > 0 and (rest or n_new == _INFLATED_AT_ONCE):  # what it holds back may be all that is left
+                n_new = len(inflate.decompress(rest, _INFLATED_AT_ONCE))
+                n_bytes -= n_new
                 rest = inflate.unconsumed_tail
         return n_bytes <= 0
 
