@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pixvec
+from pixvec.cli import execute
 from pixvec.table import open_table
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
@@ -51,6 +52,42 @@ def read(path: Path) -> list[dict[str, Any]]:
 def vector_of(cell: Any) -> list[float] | None:
     vector = json.loads(cell or "null") if isinstance(cell, str) else cell
     return None if vector is None else np.array(vector, np.float32).tolist()
+
+
+@pytest.mark.parametrize("ending", [".csv.gz", ".parquet", ".npy", "/"])
+def test_an_output_whose_name_looks_like_a_pattern_is_one_file(
+    ending: str, lines: list[str], options: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "d[2]"
+    folder.mkdir()
+    (folder / "in[1].jsonl").write_text("\n".join(lines) + "\n")
+    table, output = folder / "in[1].jsonl", f"{folder}/o[1]{ending}"
+    assert pixvec.embed_file(table, output, **options).n_new == 3
+    assert pixvec.embed_file(table, output, **options).was_finished
+    if ending != ".npy":
+        assert pixvec.embed_file(table, output, **options, retry_codes="http_404").n_new == 1
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_each_command_takes_names_that_look_like_patterns(
+    lines: list[str], site: ImageServer, options: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n")
+    table = str(tmp_path / "o[1].csv")
+    assert pixvec.embed_file(tmp_path / "in.jsonl", table, **options).n_rows == 3
+    picture = ("--image", site.url("/0.png"), "--allow-address", site.address, "--model", options["model"])
+    commands = [
+        ["link", table, "-o", f"{tmp_path}/l[1].csv"],
+        ["link", table, "-o", f"{tmp_path}/l[1].graphml"],
+        ["dedupe", table, "-o", f"{tmp_path}/d[1].parquet", "--html", f"{tmp_path}/d[1].html"],
+        ["search", table, *picture, "-o", f"{tmp_path}/s[1].csv"],
+        ["report", table, "--html", f"{tmp_path}/r[1].html"],
+    ]
+    for words in commands:
+        assert (execute(words), Path(words[words.index("-o") + 1] if "-o" in words else words[-1]).is_file()) == (
+            0,
+            True,
+        )
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

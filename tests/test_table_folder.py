@@ -19,7 +19,6 @@ from pixvec.table import (
     content_sha256,
     create_table,
     find_url_column,
-    keeps_metadata,
     open_table,
     pictures_folder,
 )
@@ -79,6 +78,26 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path: Path) -> Non
     assert read(folder / "a[1].csv")["url"].to_pylist() == ["1"]
 
 
+def test_a_folder_whose_name_looks_like_a_pattern_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, cell in (("in[1]", "mine"), ("in1", "another's")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.csv").write_text(f"url\n{cell}\n")
+    assert read(tmp_path / "in[1]" / "*.csv")["url"].to_pylist() == ["mine"]
+    with pytest.raises(UsageError, match="would be one of the files"):
+        check_output(tmp_path / "in[1]" / "*.csv", tmp_path / "in[1]" / "out.csv")
+    check_output(tmp_path / "in[1]" / "*.csv", tmp_path / "in1" / "out.csv")
+    monkeypatch.chdir(tmp_path / "in[1]")
+    with pytest.raises(UsageError, match="would be one of the files"):
+        check_output("*.csv", "out.csv")
+
+
+def test_a_link_that_leads_nowhere_is_no_pattern(tmp_path: Path) -> None:
+    (tmp_path / "a[1].csv").symlink_to("nowhere.csv")
+    (tmp_path / "a1.csv").write_text("url\n1\n")
+    with pytest.raises(UsageError, match="there is no file"):
+        open_table(tmp_path / "a[1].csv")
+
+
 def test_columns_go_by_name_and_are_null_where_a_file_lacks_them(tmp_path: Path) -> None:
     folder = write(tmp_path, {"1.csv": "id,url\n1,a\n", "2.csv": "url;more;id\nb;x;2\n", "3.csv": "more\ny\nz\n"})
     assert read(folder).to_pylist() == [
@@ -105,7 +124,6 @@ def test_parts_of_a_table_have_its_types_and_provenance(tmp_path: Path) -> None:
     assert (source.schema, source.n_rows) == (schema, 4)
     assert read_provenance(source.schema, "n") == {"model": "demo"}
     assert read(tmp_path / "in").equals(pa.concat_tables(tables))
-    assert keeps_metadata(tmp_path / "in")
     assert embed(tmp_path / "in", tmp_path / "out.tsv").splitlines()[1] == '1\t"[""a""]"\t\ttimeout\ttoo slow'
 
 
@@ -235,7 +253,7 @@ def test_a_folder_of_pictures_is_a_table_of_their_paths(tmp_path: Path) -> None:
     assert pictures_folder(folder) == folder
     assert pictures_folder(folder / "*.JPG") == folder
     assert read(folder / "*.JPG").to_pylist() == [{"path": "b.JPG"}]
-    assert (pictures_folder(tmp_path / "no.csv"), keeps_metadata(folder)) == (None, False)
+    assert pictures_folder(tmp_path / "no.csv") is None
 
 
 @pytest.mark.parametrize("output", ["in/out.csv", "in/sub/out.csv"])

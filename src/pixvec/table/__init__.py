@@ -29,7 +29,7 @@ from pixvec.table.formats import (
     read_table,
 )
 from pixvec.table.frame import Frame, open_frame
-from pixvec.table.listing import THUMBNAILS_ENDING, content_sha256, list_files
+from pixvec.table.listing import THUMBNAILS_ENDING, content_sha256, list_files, split_pattern
 from pixvec.table.options import ReadOptions
 from pixvec.table.parquet import ParquetWriter, check_type
 from pixvec.table.url_column import find_embedded_column, find_text_column, find_url_column
@@ -196,8 +196,11 @@ def _would_be_read(output: Path, source: Path) -> bool:
     """Tell whether a file would be read as one of a folder, or of those that a pattern matches."""
     if source.is_dir():
         return output.resolve().is_relative_to(source.resolve())
-    pattern = str(source.absolute()).replace(f"**{os.sep}", "*")  # any folders, and none
-    return list_files(source) is not None and fnmatch(str(output.absolute()), pattern)
+    root, pattern = split_pattern(source.absolute())
+    if not pattern or not output.absolute().is_relative_to(root):
+        return False
+    pattern = pattern.replace(f"**{os.sep}", "*")  # any folders, and none
+    return fnmatch(str(output.absolute().relative_to(root)), pattern)
 
 
 @contextmanager

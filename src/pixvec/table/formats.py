@@ -147,11 +147,9 @@ def pictures_folder(place: Path) -> Path | None:
     return listing.root if listing and is_picture(_of_one_kind(listing).paths[0]) else None
 
 
-def keeps_metadata(place: Path) -> bool:
-    """Tell whether a table's format, by its ending, holds metadata beside its cells."""
-    listing = list_files(place)
-    path = place if listing is None else _of_one_kind(listing).paths[0]
-    return not is_picture(path) and format_of(TableFile.of(path)).writer.keeps_metadata
+def keeps_metadata(file: Path) -> bool:
+    """Tell whether the format of one file, by its ending, holds metadata beside its cells."""
+    return format_of(TableFile.of(file)).writer.keeps_metadata
 
 
 def _of_one_kind(listing: Listing) -> Listing:

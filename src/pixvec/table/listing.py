@@ -7,7 +7,6 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
@@ -65,11 +64,25 @@ def list_files(place: Path) -> Listing | None:
     """
     if place.is_dir():
         return _listing(place, place, _walk(place))
-    if glob.has_magic(str(place)) and not place.exists():
-        fixed = takewhile(lambda part: not glob.has_magic(part), place.parts)
-        found = [Path(name) for name in glob.iglob(str(place), recursive=True)]  # noqa: PTH207 (Path's wants a root)
-        return _listing(place, Path(*fixed), (path for path in found if path.is_file()))
-    return None
+    root, pattern = split_pattern(place)
+    if not pattern:
+        return None
+    found = [root / name for name in glob.iglob(pattern, root_dir=root, recursive=True)]  # noqa: PTH207 (Path's lists hidden names too)
+    return _listing(place, root, (path for path in found if path.is_file()))
+
+
+def split_pattern(place: Path) -> tuple[Path, str]:
+    """Split a path into the folder that a pattern is looked for in, and the pattern; empty where there is none.
+
+    A name that is there is that name, whatever characters it has: only what follows may be a pattern.
+    """
+    root = Path(place.anchor)
+    names = place.relative_to(root).parts
+    for index, name in enumerate(names):
+        if glob.has_magic(name) and not os.path.lexists(root / name):
+            return root, os.path.join(*names[index:])  # noqa: PTH118 (a pattern is no path)
+        root /= name
+    return root, ""
 
 
 def is_picture(path: Path) -> bool:
