@@ -18,34 +18,33 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
-    with appearing(tmp_path / "o.txt", restart=False) as path:
-        path.write_text("half", encoding="utf-8")
+    with appearing(tmp_path / "o.txt", restart=False) as file:
+        file.write(b"whole")
         assert not (tmp_path / "o.txt").exists()
-        path.write_text("whole", encoding="utf-8")
     assert (tmp_path / "o.txt").read_text(encoding="utf-8") == "whole"
     assert names(tmp_path) == ["o.txt"]
 
 
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "o.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(ZeroDivisionError), appearing(tmp_path / "o.txt", restart=True) as path:
-        path.write_text(str(1 / 0), encoding="utf-8")
+    with pytest.raises(ZeroDivisionError), appearing(tmp_path / "o.txt", restart=True) as file:
+        file.write(bytes(1 // 0))
     assert (tmp_path / "o.txt").read_text(encoding="utf-8") == "mine"
     assert names(tmp_path) == ["o.txt"]
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
-    with appearing(tmp_path / "o.txt", restart=False) as path:
+    with appearing(tmp_path / "o.txt", restart=False) as file:
         with pytest.raises(UsageError, match="another run is writing"), appearing(tmp_path / "o.txt", restart=True):
             pass
-        path.write_text("first", encoding="utf-8")
+        file.write(b"first")
     assert (tmp_path / "o.txt").read_text(encoding="utf-8") == "first"
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "link.txt").symlink_to(tmp_path / "o.txt")
-    with appearing(tmp_path / "link.txt", restart=False) as path:
-        path.write_text("whole", encoding="utf-8")
+    with appearing(tmp_path / "link.txt", restart=False) as file:
+        file.write(b"whole")
     assert (tmp_path / "link.txt").is_symlink()
     assert (tmp_path / "o.txt").read_text(encoding="utf-8") == "whole"
 

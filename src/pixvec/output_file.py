@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, BinaryIO, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from pixvec.errors import RunError, UsageError
 from pixvec.result_columns import PROVENANCE_KEY, read_provenance
-from pixvec.run.output import put_table
-from pixvec.run.work_folder import put, work_folder
+from pixvec.run.output import creating, put_table, settle
+from pixvec.run.work_folder import WorkFolder, work_folder
 from pixvec.table import Chunk, TableReader, create_table, keeps_metadata, open_frame, reporting_write_errors
 
 CHUNK_ROWS: Final = 512
@@ -33,8 +33,8 @@ _OF_A_RUN: Final = ("input_sha256", "limit", "table_sha256")
 
 
 @contextmanager
-def appearing(output: Path, *, restart: bool) -> Iterator[Path]:
-    """Give a path to write to; what is written there appears as `output` when the block ends without an error.
+def appearing(output: Path, *, restart: bool) -> Iterator[BinaryIO]:
+    """Give a file to write to; what is written to it appears as `output` when the block ends without an error.
 
     Raises
     ------
@@ -43,14 +43,15 @@ def appearing(output: Path, *, restart: bool) -> Iterator[Path]:
     RunError
         When the file system refuses.
     """
-    with reserved(output, restart=restart) as unfinished, reporting_write_errors(output):
-        yield unfinished
-        put(unfinished, output.resolve())
+    with reserved(output, restart=restart) as work, reporting_write_errors(output):
+        with creating(work, output) as file:
+            yield file
+        work.put_beside(work.output, work.output)
 
 
 @contextmanager
-def reserved(output: Path, *, restart: bool) -> Iterator[Path]:
-    """Hold the lock on an output, and give a path to write to in the meantime.
+def reserved(output: Path, *, restart: bool) -> Iterator[WorkFolder]:
+    """Hold the lock on an output, and give the folder to write it in, under its name.
 
     Raises
     ------
@@ -61,7 +62,8 @@ def reserved(output: Path, *, restart: bool) -> Iterator[Path]:
     check_place(output, restart=restart)
     with work_folder(place) as work:
         check_place(output, restart=restart)  # again, now that nobody else may write it
-        yield work / place.name
+        settle(work, place, output=output)
+        yield work
 
 
 def write_with_columns(
@@ -98,8 +100,8 @@ def write_with_columns(
     RunError
         When the file system refuses, or the table changed since `added` was made of it.
     """
-    with reserved(output, restart=restart) as unfinished:
-        put_with_columns(source, added, output, unfinished=unfinished, dropped=dropped, facts=facts, kept=kept)
+    with reserved(output, restart=restart) as work:
+        put_with_columns(source, added, output, work=work, dropped=dropped, facts=facts, kept=kept)
 
 
 def put_with_columns(
@@ -107,23 +109,26 @@ def put_with_columns(
     added: pa.Table,
     output: Path,
     *,
-    unfinished: Path,
+    work: WorkFolder,
     dropped: Collection[str] = (),
     facts: Mapping[str, Facts] = MappingProxyType({}),
     kept: Mask | None = None,
 ) -> None:
-    """Do as `write_with_columns`, where `unfinished` is the path that `reserved` gave for the output."""
+    """Do as `write_with_columns`, where `work` is the folder that `reserved` gave for the output."""
     names = set(source.schema.names).difference(dropped)
     stated = {name: _of_no_run(said) for name, said in {**facts, **_said(source.schema)}.items() if name in names}
     stating = _restated(source.schema, stated) if keeps_metadata(output) else source
-    with create_table(unfinished, stating, added.schema, ending=output.name, dropped=dropped) as writer:
+    with (
+        creating(work, output) as file,
+        create_table(file, stating, added.schema, ending=output.name, dropped=dropped) as writer,
+    ):
         for chunk, results in _filtered(_side_by_side(source, added), kept):
             writer.write(chunk, results)
     if known := stated | _said(added.schema):
-        put_table(unfinished, output.resolve(), _joined(known), output=output)
+        put_table(work, _joined(known), output=output)
     else:
         with reporting_write_errors(output):
-            put(unfinished, output.resolve())
+            work.put_beside(work.output, work.output)
 
 
 def _said(schema: pa.Schema) -> dict[str, Facts]:

@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pixvec.errors import UsageError
+from pixvec.own_files import beside
 from pixvec.table import THUMBNAILS_ENDING
 from pixvec.thumbnail import MAX_SIDE, is_thumbnail, max_thumbnail_bytes
 
@@ -37,15 +39,17 @@ def read_thumbnails(table: Path, hashes: Collection[bytes]) -> dict[bytes, bytes
 
     Each is outlined like one of ours. A file that is none of ours costs a warning.
     """
-    path = thumbnails_path(table)
-    if not hashes or not path.is_file():
-        return {}
+    path = thumbnails_path(table.resolve())
     try:
-        # An image that a dictionary repeats stays one image.
-        with pq.ParquetFile(path, read_dictionary=["image"], page_checksum_verification=True) as file:
-            _check(file)
-            found = dict(_find(file, pa.array(list(hashes), SCHEMA.types[0])))
-    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+        with beside(table) as folder:
+            if not hashes or not folder.has(path.name):
+                return {}
+            with folder.read(path.name, of_anyone=True) as opened:
+                # An image that a dictionary repeats stays one image.
+                file = pq.ParquetFile(opened, read_dictionary=["image"], page_checksum_verification=True)
+                _check(file)
+                found = dict(_find(file, pa.array(list(hashes), SCHEMA.types[0])))
+    except (pa.ArrowException, OSError, ValueError, LookupError, UsageError) as error:
         _LOGGER.warning("%s is no file of thumbnails, and is left aside: %s", path, error)
         return {}
     return {sha256: image for sha256, image in found.items() if is_thumbnail(image, MAX_SIDE)}

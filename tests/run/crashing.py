@@ -27,12 +27,17 @@ def end_at(n_changes: int, folder: str) -> None:
 
     def count(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal n_left
-        if event in CHANGES and str(arguments[0]).startswith(folder):
+        if event in CHANGES and _is_below(str(arguments[0]), folder):
             n_left -= 1
             if not n_left:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
+
+
+def _is_below(name: str, folder: str) -> bool:
+    """Tell whether a name is below a folder; one that is no whole path is, since it is looked up in an open folder."""
+    return name.startswith(folder) or not Path(name).is_absolute()
 
 
 def attempt(*, input: str, output: str, n_changes: int, kill_after_s: float | None, options: dict[str, Any]) -> int:

@@ -283,7 +283,8 @@ def test_what_is_not_ours_stays(run: Run) -> None:
     note = run.folder / ".out.csv.pixvec" / "notes.txt"
     note.write_text("precious")
     run("out.csv")
-    assert [path.name for path in note.parent.iterdir()] == ["notes.txt"]
+    assert sorted(path.name for path in note.parent.iterdir()) == ["notes.txt", "pixvec.txt"]
+    assert run("out.csv").was_finished
     (run.folder / "full").mkdir()
     (run.folder / "full" / "notes.txt").write_text("precious")
     for restart in (False, True):

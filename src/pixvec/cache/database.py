@@ -16,6 +16,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from pixvec.errors import UsageError
+from pixvec.own_files import OwnFolder
+
 _SCHEMA: Final = """
     PRAGMA page_size = 16384; -- of the usual 4096 bytes, a vector of 512 numbers would waste half
     PRAGMA auto_vacuum = INCREMENTAL;
@@ -41,6 +44,8 @@ class Database:
     ------
     OSError
         Where it is not there and cannot be made.
+    UsageError
+        Where it, or a file that SQLite keeps beside it, is not a regular file of this user.
     sqlite3.Error
         Where it is there and cannot be read.
     """
@@ -49,6 +54,9 @@ class Database:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._users = _lock(path.parent, fcntl.LOCK_SH)
         try:
+            with OwnFolder.at(path.parent) as folder:
+                for name in _names(path):
+                    folder.check(name)
             if not path.exists():
                 _create(path)
             self.is_writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
@@ -72,14 +80,23 @@ def put_aside(path: Path) -> Path | None:
     except OSError:
         return None
     try:
-        path.replace(aside)
-        for ending in ("-wal", "-shm"):
-            path.with_name(path.name + ending).unlink(missing_ok=True)
-    except OSError:
+        with OwnFolder.at(path.parent) as folder:
+            for name in _names(aside):
+                folder.check(name)
+            # The file itself comes last, so that SQLite never finds another one's journal beside a new one.
+            for name, new in reversed(list(zip(_names(path), _names(aside), strict=True))):
+                if folder.has(name):
+                    folder.rename(name, folder, new)
+    except (OSError, UsageError):
         return None
     finally:
         os.close(users)
     return aside
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    """Name the file, and those that SQLite keeps beside it."""
+    return path.name, *(path.name + ending for ending in ("-journal", "-wal", "-shm"))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
 from pixvec.cache.database import Database, n_bytes, put_aside, shrink, transaction
+from pixvec.errors import UsageError
 
 Entry: TypeAlias = tuple[bytes, bytes]
 """A key, and the bytes that are kept under it."""
@@ -119,6 +120,8 @@ class Store:
             self._give_up(error)
         except OSError as error:
             self._go_without(os.strerror(error.errno) if error.errno else type(error).__name__)
+        except UsageError as error:
+            self._go_without(str(error))
 
     def _let_go(self) -> None:
         if self._database:

@@ -75,8 +75,8 @@ def dedupe(
     if output is not None:
         _write(reader, found, Path(input), Path(output), options, restart=restart)
     if page is not None:
-        with saying_log(quiet=True), appearing(Path(page), restart=restart) as path:
-            path.write_text(_page(reader, found, shown, options), encoding="utf-8")
+        with saying_log(quiet=True), appearing(Path(page), restart=restart) as file:
+            file.write(_page(reader, found, shown, options).encode())
     if as_json:
         click.echo(json.dumps({"output": output, "page": page, **found.as_json()}, indent=2))
     elif not quiet:

@@ -43,8 +43,8 @@ def report(table: str, *, page: str | None, as_json: bool, restart: bool, **give
     found = review_table(table, ReviewOptions(**given))
     told = _in_flags(found)
     if page is not None:
-        with appearing(Path(page), restart=restart) as path:
-            path.write_text(render_review(told), encoding="utf-8", errors="backslashreplace")
+        with appearing(Path(page), restart=restart) as file:
+            file.write(render_review(told).encode(errors="backslashreplace"))
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:

@@ -130,8 +130,8 @@ class _Form:
         if self._output is None:
             click.echo(text)
             return
-        with appearing(self._output, restart=self._restart) as unfinished:
-            unfinished.write_text(text + "\n", encoding="utf-8")
+        with appearing(self._output, restart=self._restart) as file:
+            file.write(f"{text}\n".encode())
         say(f"wrote {self._output}")
 
     def _write_rows(self, reader: TableReader, path: Path | None, hits: Hits) -> None:

@@ -110,8 +110,8 @@ class _Job:
             edges = open_frame(edge_table(links))
             write_with_columns(edges, pa.table({}), self._output, restart=self._options.restart)
             return
-        with appearing(self._output, restart=self._options.restart) as path:
-            _GRAPHS[self._shape](links, self._nodes, path)
+        with appearing(self._output, restart=self._options.restart) as file:
+            _GRAPHS[self._shape](links, self._nodes, file)
 
     def _check(self) -> None:
         if self._shape not in _GRAPHS and self._options.attribute:

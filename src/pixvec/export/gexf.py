@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import BinaryIO
 
 from pixvec.export.nodes import Nodes, edges
 from pixvec.export.xml_writer import XmlWriter
 from pixvec.link import Links
 
 
-def write_gexf(links: Links, nodes: Nodes, path: Path) -> None:
+def write_gexf(links: Links, nodes: Nodes, file: BinaryIO) -> None:
     """Write a directed graph: a node for each row, called by its number, and an edge for each link."""
     root = {"xmlns": "http://www.gexf.net/1.2draft", "version": "1.2"}
     with (
-        XmlWriter(path) as xml,
+        XmlWriter(file) as xml,
         xml.element("gexf", root),
         xml.element("graph", {"mode": "static", "defaultedgetype": "directed"}),
     ):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import BinaryIO
 
 from pixvec.export.nodes import Nodes, edges
 from pixvec.export.xml_writer import XmlWriter
 from pixvec.link import Links
 
 
-def write_graphml(links: Links, nodes: Nodes, path: Path) -> None:
+def write_graphml(links: Links, nodes: Nodes, file: BinaryIO) -> None:
     """Write a directed graph: a node for each row, called by its number, and an edge for each link."""
     keys = {name: f"n{place}" for place, name in enumerate(nodes.names)}
-    with XmlWriter(path) as xml, xml.element("graphml", {"xmlns": "http://graphml.graphdrawing.org/xmlns"}):
+    with XmlWriter(file) as xml, xml.element("graphml", {"xmlns": "http://graphml.graphdrawing.org/xmlns"}):
         for name, key in keys.items():
             xml.leaf("key", {"id": key, "for": "node", "attr.name": name, "attr.type": "string"})
         if nodes.names and "label" not in keys:

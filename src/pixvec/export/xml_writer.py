@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 from xml.sax.saxutils import XMLGenerator
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -21,13 +20,12 @@ class XmlWriter:
 
     Parameters
     ----------
-    path
-        The file.
+    file
+        The file, which is closed by whoever opened it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-        self._generator = XMLGenerator(self._file, "utf-8", short_empty_elements=True)
+    def __init__(self, file: BinaryIO) -> None:
+        self._generator = XMLGenerator(file, "utf-8", short_empty_elements=True)
 
     def __enter__(self) -> Self:
         self._generator.startDocument()
@@ -35,7 +33,6 @@ class XmlWriter:
 
     def __exit__(self, *error: object) -> None:
         self._generator.endDocument()
-        self._file.close()
 
     @contextmanager
     def element(self, name: str, attributes: Mapping[str, str] | None = None) -> Iterator[None]:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from pixvec.output_file import put_with_columns
 from pixvec.recipe.dataset import Dataset
+from pixvec.run.work_folder import WorkFolder
 from pixvec.vector_table import provenance_beside
 
 
-def write(dataset: Dataset, output: Path, unfinished: Path, *, dropped: Collection[str]) -> None:
+def write(dataset: Dataset, output: Path, work: WorkFolder, *, dropped: Collection[str]) -> None:
     """Write the caller's columns and those that were added, but for some.
 
     Raises
@@ -20,4 +21,4 @@ def write(dataset: Dataset, output: Path, unfinished: Path, *, dropped: Collecti
     """
     dataset.check_unchanged()
     added, facts = dataset.added(dropped=dropped), provenance_beside(dataset.path)
-    put_with_columns(dataset.source, added, output, unfinished=unfinished, dropped=dropped, facts=facts)
+    put_with_columns(dataset.source, added, output, work=work, dropped=dropped, facts=facts)

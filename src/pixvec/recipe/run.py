@@ -100,9 +100,9 @@ def _run_file(recipe: Recipe, ds: object, output: Path, options: RecipeOptions) 
         raise UsageError("`output` is for a ds that is a file: a table in memory comes back, to be written by you")
     check_output(ds, output, endings=TABLE_ENDINGS)
     dataset, session = open_file(ds, options), Session(options)
-    with reserved(output, restart=options.restart) as unfinished:
+    with reserved(output, restart=options.restart) as work:
         dropped = _run(recipe, dataset, session)
-        write(dataset, output, unfinished, dropped=dropped)
+        write(dataset, output, work, dropped=dropped)
     for report in session.reports:
         judge(report, output, options)
 

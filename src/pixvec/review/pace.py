@@ -8,7 +8,9 @@ something else, or were cut off, are passed over.
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +20,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from pixvec.errors import UsageError
+from pixvec.own_files import beside
 from pixvec.review.findings import Pace, Span
 from pixvec.run.log import log_path
 
@@ -25,6 +29,7 @@ N_SPANS: Final = 60
 _MAX_LINE_CHARS: Final = 1 << 16
 _MIN_S: Final = 0.001
 """A run that took no longer has no pace."""
+_LOGGER: Final = logging.getLogger("pixvec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +47,16 @@ class _Mark:
 def read_pace(table: Path) -> Pace | None:
     """Read the log beside a table; None where there is none, or nothing in it."""
     try:
-        with log_path(table).open(encoding="utf-8", errors="replace") as file:
+        with (
+            beside(table) as folder,
+            folder.read(log_path(table.resolve()).name, of_anyone=True) as opened,
+            io.TextIOWrapper(opened, encoding="utf-8", errors="replace") as file,
+        ):
             return _pace(_marks(iter(lambda: file.readline(_MAX_LINE_CHARS), "")))
-    except OSError:
+    except FileNotFoundError:
+        return None
+    except (OSError, UsageError) as error:
+        _LOGGER.warning("the log beside %s is left aside: %s", table, error)
         return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from pixvec.columns import open_column
 from pixvec.errors import PixvecError, UsageError
+from pixvec.own_files import OwnFolder
 from pixvec.report import Report
 from pixvec.result_columns import replaced_columns
 from pixvec.run.cells import check_holds_urls
@@ -29,10 +30,10 @@ from pixvec.run.output import settle
 from pixvec.run.parts import list_parts
 from pixvec.run.piece_files import list_pieces
 from pixvec.run.retry import open_retry, retry_in_file, retry_in_folder
-from pixvec.run.thumbnails import remove_thumbnails
+from pixvec.run.thumbnails import check_thumbnails, remove_thumbnails
 from pixvec.run.to_file import embed_to_file
-from pixvec.run.to_folder import check_folder, embed_to_folder
-from pixvec.run.work_folder import REPLACEMENT, work_folder
+from pixvec.run.to_folder import check_folder, discard_replaced, embed_to_folder
+from pixvec.run.work_folder import REPLACEMENT, WorkFolder, work_folder
 from pixvec.table import TableReader, check_columns, check_output, open_table, pictures_folder
 
 __all__ = ["FailureOptions", "FileOptions", "StrPath", "TableOptions", "check_holds_urls", "judge", "run_file"]
@@ -48,6 +49,9 @@ def run_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
     place = Path(output).resolve()  # so that a link stays one
     with work_folder(place) as work:
         settle(work, place, output=Path(output))
+        discard_replaced(work)
+        if options.thumbnails is not None:
+            check_thumbnails(work)
         if options.retried_words:
             as_written = options.as_written(Path(input), Path(output))
             job, embed = open_retry(Path(output), as_written), retry_in_folder if is_folder else retry_in_file
@@ -57,7 +61,8 @@ def run_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
             if options.restart:
                 remove_thumbnails(work)
             embed(job, work, place)
-            remove_thumbnails(work, but_of=[*list_parts(work), *list_parts(work / REPLACEMENT)])
+            with work.open_if_there(REPLACEMENT) as replacement:
+                remove_thumbnails(work, but_of=[*list_parts(work), *(list_parts(replacement) if replacement else ())])
     judge(job.report.end(), job.output, options)
     return job.report
 
@@ -93,7 +98,7 @@ def _letting_pictures_in(input: Path, options: FileOptions) -> FileOptions:
 
 
 @contextmanager
-def _telling_what_is_safe(job: Job, work: Path, place: Path) -> Iterator[None]:
+def _telling_what_is_safe(job: Job, work: WorkFolder, place: Path) -> Iterator[None]:
     """Let whatever ends a run say what is finished, and how to go on."""
     try:
         yield
@@ -104,15 +109,19 @@ def _telling_what_is_safe(job: Job, work: Path, place: Path) -> Iterator[None]:
         raise
 
 
-def _note_what_is_safe(end: BaseException, job: Job, work: Path, place: Path) -> None:
+def _note_what_is_safe(end: BaseException, job: Job, work: WorkFolder, place: Path) -> None:
     is_of_this_run = not job.options.restart and not job.is_retry
-    folders = [*([place] if is_of_this_run else []), work, work / REPLACEMENT]
-    parts = {folder: list_parts(folder) for folder in folders}
-    pieces = {folder: list_pieces(folder, is_retry=job.is_retry) for folder in folders}
-    finished = [*chain(*parts.values())]
-    n_rows = sum(part.n_rows for part in finished) + count_kept(chain(*pieces.values()), finished)
+    with ExitStack() as opened:
+        output = opened.enter_context(OwnFolder.at(place)) if is_of_this_run and place.is_dir() else None
+        replacement = opened.enter_context(work.open_if_there(REPLACEMENT))
+        folders = [folder for folder in (output, work, replacement) if folder]
+        parts = {folder: list_parts(folder) for folder in folders}
+        pieces = {folder: list_pieces(folder, is_retry=job.is_retry) for folder in folders}
+        finished = [*chain(*parts.values())]
+        n_kept = count_kept(((folder, name) for folder, names in pieces.items() for name in names), finished)
+    n_rows = sum(part.n_rows for part in finished) + n_kept
     if n_rows:
-        kept_in = " and ".join(str(folder) for folder in folders if parts[folder] or pieces[folder])
+        kept_in = " and ".join(str(folder.path) for folder in folders if parts[folder] or pieces[folder])
         of_all = "" if job.n_rows is None else f" of {job.n_rows:,}"
         again = f", {job.report.n_under_way:,} will be fetched again" if job.report.n_under_way else ""
         command = "the same command without `restart=True`" if job.options.restart else "the same command"

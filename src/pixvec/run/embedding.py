@@ -12,13 +12,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count, groupby, islice
 from operator import attrgetter
-from pathlib import Path
 from typing import Final, TypeAlias
 
 import pyarrow as pa
 
 from pixvec.columns import open_column
 from pixvec.errors import PixvecError
+from pixvec.own_files import OwnFolder
 from pixvec.result_columns import result_table
 from pixvec.run.digest import RowsDigest
 from pixvec.run.job import Job
@@ -26,7 +26,7 @@ from pixvec.run.part_files import PartWriter
 from pixvec.run.parts import Part, Plan, finished_parts
 from pixvec.run.pieces import Pieces
 from pixvec.run.thumbnails import keep_thumbnails, thumbnails_of
-from pixvec.run.work_folder import REPLACEMENT, UNFINISHED
+from pixvec.run.work_folder import REPLACEMENT, UNFINISHED, WorkFolder
 from pixvec.table import Chunk, open_frame
 from pixvec.values import Row
 
@@ -60,7 +60,7 @@ class Span:
         return len(self.rows) == len(self.table)
 
 
-def embed_parts(job: Job, work: Path, folder: Path, *, whole_rows: bool) -> list[Part]:
+def embed_parts(job: Job, work: WorkFolder, folder: OwnFolder, *, whole_rows: bool) -> list[Part]:
     """Make the parts of a table that are not finished, and list them all.
 
     Parameters
@@ -83,7 +83,8 @@ def embed_parts(job: Job, work: Path, folder: Path, *, whole_rows: bool) -> list
     for part in finished:
         job.report.resume(part.n_rows, part.failures, lifted=job.lifted_codes(part.facts))
     plan = Plan(finished, job.options.part_rows or (FOLDER_PART_ROWS if whole_rows else FILE_PART_ROWS))
-    pieces = Pieces(folder if folder == work / REPLACEMENT else work, job, job.facts, finished)
+    is_replacing = folder.path == work.path / REPLACEMENT
+    pieces = Pieces(folder if is_replacing else work, job, job.facts, finished)
     parts = _Parts(job, plan, pieces, work, folder, whole_rows=whole_rows)
     with (
         job.telling_progress() as on_progress,
@@ -139,7 +140,9 @@ def _check_unchanged(job: Job, part: Part, spans: Iterable[Span]) -> None:
 class _Parts:
     """The parts of a table that are done, and those in the making."""
 
-    def __init__(self, job: Job, plan: Plan, pieces: Pieces, work: Path, folder: Path, *, whole_rows: bool) -> None:
+    def __init__(
+        self, job: Job, plan: Plan, pieces: Pieces, work: WorkFolder, folder: OwnFolder, *, whole_rows: bool
+    ) -> None:
         self.done = [part for part in plan.finished if not part.n_rows]  # the one of a table without rows
         self._job = job
         self._plan = plan
@@ -197,7 +200,7 @@ class _Parts:
         self._pieces.close()
 
     def _begin(self, part: Part) -> _Making:
-        writer = PartWriter(self._work / f"{UNFINISHED}-{part.start}", self._job.output)
+        writer = PartWriter(self._work, f"{UNFINISHED}-{part.start}", self._job.output)
         self._in_the_making.append(_Making(self._job, self._pieces, writer, part.start, whole_rows=self._whole_rows))
         return self._in_the_making[-1]
 
@@ -264,7 +267,7 @@ class _Making:
         while self._spans and self._spans[0].is_decided:
             self._write(self._spans.popleft())
 
-    def put(self, folder: Path, work: Path) -> Part:
+    def put(self, folder: OwnFolder, work: WorkFolder) -> Part:
         """Let the part appear."""
         part = Part(self._start, self.stop, self._digest.hexdigest(), self._failures)
         keep_thumbnails(self._job, work, part, self._thumbnails)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from pixvec.reach import is_widened
 
@@ -35,9 +35,14 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Hash a file's bytes."""
+    """Hash the bytes of a file that the user named."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(file)
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """Hash the bytes of an open file."""
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def _difference(name: str, then: object, now: object) -> str:

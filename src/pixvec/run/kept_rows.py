@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pixvec.own_files import OwnFolder
 from pixvec.run.parts import Part, check_same_run
 from pixvec.run.piece_files import CELL_HASH_BYTES, ReadPiece
 
@@ -23,8 +23,8 @@ class KeptRows:
 
     Parameters
     ----------
-    paths
-        The pieces.
+    folder, names
+        Where the pieces are, and what they are called.
     finished
         The finished parts.
     facts
@@ -46,13 +46,20 @@ class KeptRows:
     """
 
     def __init__(
-        self, paths: Sequence[Path], finished: Iterable[Part], *, facts: Mapping[str, Any], lifted: Lifted
+        self,
+        folder: OwnFolder,
+        names: Sequence[str],
+        finished: Iterable[Part],
+        *,
+        facts: Mapping[str, Any],
+        lifted: Lifted,
     ) -> None:
+        self._folder = folder
         self._lifted = lifted
-        self.rows_in: dict[Path, RowNumbers] = {}
-        self._paths: list[Path] = []
+        self.rows_in: dict[str, RowNumbers] = {}
+        self._names: list[str] = []
         self._finished = _Ranges(finished)
-        columns = [_no_rows(), *(found for path in paths if (found := self._read(path, facts)))]
+        columns = [_no_rows(), *(found for name in names if (found := self._read(name, facts)))]
         rows, cells, codes, pieces, indexes = (np.concatenate(column) for column in zip(*columns, strict=True))
         self._rows, first = np.unique(rows, return_index=True)  # one that an interrupt had written twice is one
         self._cells, self._pieces, self._indexes = cells[first], pieces[first], indexes[first]
@@ -75,32 +82,32 @@ class KeptRows:
         """Give the hash of the cell of the row at a place."""
         return bytes(self._cells[place])
 
-    def origin(self, place: int) -> tuple[Path, int]:
+    def origin(self, place: int) -> tuple[str, int]:
         """Name the piece of the row at a place, and the row's index in it."""
-        return self._paths[self._pieces[place]], int(self._indexes[place])
+        return self._names[self._pieces[place]], int(self._indexes[place])
 
-    def _read(self, path: Path, facts: Mapping[str, Any]) -> tuple[NDArray[Any], ...] | None:
-        piece = ReadPiece.of(path)
+    def _read(self, name: str, facts: Mapping[str, Any]) -> tuple[NDArray[Any], ...] | None:
+        piece = ReadPiece.of(self._folder, name)
         if piece is None:
-            path.unlink()
+            self._folder.remove(name)
             return None
-        check_same_run(path.parent, piece.facts, facts)
+        check_same_run(self._folder, piece.facts, facts)
         rows = piece.rows
         lifted = self._lifted(piece.facts)
         is_lifted = np.array([code in lifted for code in piece.codes.tolist()], bool)
         (indexes,) = np.nonzero(~self._finished.have(rows) & ~is_lifted)
         if not len(indexes):
-            path.unlink()
+            self._folder.remove(name)
             return None
-        self.rows_in[path] = rows[indexes]
-        self._paths.append(path)
-        pieces = np.full(len(indexes), len(self._paths) - 1, np.int32)
+        self.rows_in[name] = rows[indexes]
+        self._names.append(name)
+        pieces = np.full(len(indexes), len(self._names) - 1, np.int32)
         return rows[indexes], piece.cell_hashes[indexes], piece.codes[indexes], pieces, indexes
 
 
-def count_kept(paths: Iterable[Path], finished: Iterable[Part]) -> int:
-    """Count the rows in pieces that are in no finished part."""
-    rows = [piece.rows for path in paths if (piece := ReadPiece.of(path))]
+def count_kept(pieces: Iterable[tuple[OwnFolder, str]], finished: Iterable[Part]) -> int:
+    """Count the rows in pieces, each named in its folder, that are in no finished part."""
+    rows = [piece.rows for folder, name in pieces if (piece := ReadPiece.of(folder, name))]
     kept = np.unique(np.concatenate([np.empty(0, np.int64), *rows]))
     return int((~_Ranges(finished).have(kept)).sum())
 

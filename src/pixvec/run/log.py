@@ -10,17 +10,20 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
+from pixvec.errors import UsageError
+from pixvec.own_files import OwnFolder
 from pixvec.report import OnProgress, Report
 
 LOG_EVERY_S: Final = 10.0
 
 _MAX_ADDRESSES: Final = 100
+_FIRST_BYTES: Final = b'{"event": "start"'
 
 _LOGGER: Final = logging.getLogger("pixvec")
 
@@ -56,9 +59,11 @@ def keeping_log(path: Path, report: Report, *, anew: bool) -> Iterator[OnProgres
 
 
 class _Log:
+    _file: BinaryIO | None = None
+
     def __init__(self, path: Path, report: Report, *, anew: bool) -> None:
         self._path = path
-        self._mode = "w" if anew else "a"
+        self._anew = anew
         self._start = {**_line("start", report), "t": 0.0, "pixvec_version": version("pixvec")}
         self._last = time.monotonic()
         self._is_begun = self._is_broken = False
@@ -76,6 +81,7 @@ class _Log:
         if self._is_begun:
             lacks = sorted(report.sandbox_lacks)
             self._write({**_line("end", report), "outcome": outcome, "sandbox_lacks": lacks})
+        self._close()
 
     def _begin(self) -> None:
         if not self._is_begun:
@@ -87,12 +93,38 @@ class _Log:
         if self._is_broken:
             return
         try:
-            with self._path.open(self._mode, encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
+            self._file = self._file or _open(self._path, anew=self._anew)
+            self._file.write(json.dumps(line).encode() + b"\n")
+            self._file.flush()
+        except (OSError, UsageError) as error:
             self._is_broken = True
-            _LOGGER.warning("%s cannot be written, so the run goes on without a log: %s", self._path, error.strerror)
-        self._mode = "a"
+            reason = error.strerror if isinstance(error, OSError) else error
+            _LOGGER.warning("%s cannot be written, so the run goes on without a log: %s", self._path, reason)
+            self._close()
+
+    def _close(self) -> None:
+        if self._file:
+            with suppress(OSError):  # what could not be written is tried once more
+                self._file.close()
+
+
+def _open(path: Path, *, anew: bool) -> BinaryIO:
+    """Open a log to add to it.
+
+    Raises
+    ------
+    UsageError
+        When what is there is no log.
+    """
+    with OwnFolder.at(path.parent) as folder:
+        file = folder.open_to_add(path.name)
+    file.seek(0)
+    if file.read(len(_FIRST_BYTES)) not in {b"", _FIRST_BYTES}:
+        file.close()
+        raise UsageError(f"{path} is not a log of pixvec's: move it away")
+    if anew:
+        file.truncate(0)
+    return file
 
 
 def _line(event: str, report: Report) -> dict[str, Any]:

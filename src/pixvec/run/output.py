@@ -7,22 +7,30 @@ with the table's hash, so that it is not believed of another table.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final
 
 from pixvec.errors import UsageError
+from pixvec.own_files import OwnFolder, beside
 from pixvec.provenance import provenance_path, provenance_text
 from pixvec.result_columns import read_provenance
-from pixvec.run.facts import file_sha256
-from pixvec.run.work_folder import FACTS, flush, put
+from pixvec.run.facts import file_sha256, sha256_of
+from pixvec.run.work_folder import FACTS, WorkFolder
 from pixvec.table import keeps_metadata, open_table, reporting_write_errors
+
+_HASH: Final = "table_sha256"
 
 
 def read_facts(table: Path, output_column: str) -> dict[str, Any] | None:
     """Read what a table was made with; None where nothing says so."""
     if not keeps_metadata(table):
-        return _facts_in(provenance_path(table), table)
+        try:
+            with beside(table) as folder:
+                return _facts_in(folder, provenance_path(table.resolve()).name, table)
+        except OSError:
+            return None
     try:
         schema = open_table(table).schema
     except UsageError:
@@ -30,8 +38,9 @@ def read_facts(table: Path, output_column: str) -> dict[str, Any] | None:
     return read_provenance(schema, output_column) if output_column in schema.names else None
 
 
-def put_table(unfinished: Path, place: Path, facts: Mapping[str, Any], *, output: Path) -> None:
-    """Let a table that was written in the work folder appear at its place.
+@contextmanager
+def creating(work: WorkFolder, output: Path) -> Iterator[BinaryIO]:
+    """Create the file in the work folder that will be the output.
 
     Raises
     ------
@@ -39,35 +48,87 @@ def put_table(unfinished: Path, place: Path, facts: Mapping[str, Any], *, output
         When the file system refuses.
     """
     with reporting_write_errors(output):
-        if keeps_metadata(place):
-            put(unfinished, place)
+        file = work.create_anew(work.output)
+    with file:
+        yield file
+
+
+def put_table(work: WorkFolder, facts: Mapping[str, Any], *, output: Path, name: str | None = None) -> None:
+    """Let the table that was written in the work folder under the output's name appear at its place.
+
+    Parameters
+    ----------
+    output
+        What the file system's refusals are said of.
+    name
+        What it is called there, where that is not the output's name.
+
+    Raises
+    ------
+    RunError
+        When the file system refuses.
+    """
+    name = name or work.output
+    with reporting_write_errors(output):
+        if keeps_metadata(Path(name)):
+            work.put_beside(work.output, name)
             return
-        told = unfinished.with_name(FACTS)
-        told.write_text(provenance_text({**facts, "table_sha256": file_sha256(unfinished)}), encoding="utf-8")
-        flush(told)
-        put(unfinished, place)
-        put(told, provenance_path(place))
+        with work.read(work.output) as table:
+            told = provenance_text({**facts, _HASH: sha256_of(table)})
+        with work.create_anew(FACTS) as file:
+            file.write(told.encode())
+        work.flush_file(FACTS)
+        work.put_beside(work.output, name)
+        work.put_beside(FACTS, provenance_path(Path(name)).name)
 
 
-def settle(work: Path, place: Path, *, output: Path) -> None:
+def settle(work: WorkFolder, place: Path, *, output: Path) -> None:
     """Put the facts of a table beside it, where a run was cut off between the two.
 
     Raises
     ------
+    UsageError
+        When the file that would say what the table was made with is there and not pixvec's.
     RunError
         When the file system refuses.
     """
-    told = work / FACTS
+    told = provenance_path(place).name
     with reporting_write_errors(output):
-        if told.exists() and _facts_in(told, place):
-            put(told, provenance_path(place))
-        told.unlink(missing_ok=True)
+        if _is_told_beside(place) and work.beside.has(told):
+            _check_is_ours(work.beside, told)
+        if work.has(FACTS) and _facts_in(work, FACTS, place):
+            work.put_beside(FACTS, told)
+        work.remove(FACTS)
 
 
-def _facts_in(told: Path, table: Path) -> dict[str, Any] | None:
+def _is_told_beside(place: Path) -> bool:
+    """Tell whether a file beside an output says what it was made with."""
+    try:
+        return not place.is_dir() and not keeps_metadata(place)
+    except UsageError:  # it is no table
+        return False
+
+
+def _check_is_ours(folder: OwnFolder, name: str) -> None:
+    with folder.read(name) as file:
+        if _HASH not in _read_object(file):
+            raise UsageError(f"{folder.path / name} is not pixvec's, which needs this name: move it away")
+
+
+def _facts_in(folder: OwnFolder, name: str, table: Path) -> dict[str, Any] | None:
     """Read a file of facts, if they are those of a table."""
     try:
-        facts: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
-        return facts if facts.get("table_sha256") == file_sha256(table) else None
-    except (OSError, ValueError, AttributeError):
+        with folder.read(name, of_anyone=True) as file:
+            facts = _read_object(file)
+        return facts if _HASH in facts and facts[_HASH] == file_sha256(table) else None
+    except (OSError, UsageError):
         return None
+
+
+def _read_object(file: BinaryIO) -> dict[str, Any]:
+    """Read an object in JSON; an empty one where there is none."""
+    try:
+        facts = json.loads(file.read())
+    except (ValueError, RecursionError):
+        return {}
+    return facts if isinstance(facts, dict) else {}

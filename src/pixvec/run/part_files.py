@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixvec.errors import RunError
+from pixvec.own_files import OwnFolder
 from pixvec.run.parts import METADATA_KEY, Part, is_refusal
-from pixvec.run.work_folder import put
 from pixvec.table import reporting_write_errors
 
 _ROW_GROUP_BYTES: Final = 64 << 20
@@ -24,15 +24,17 @@ class PartWriter:
 
     Parameters
     ----------
-    unfinished
+    work, name
         Where it is written.
     output
         What the file system's refusals are said of.
     """
 
-    def __init__(self, unfinished: Path, output: Path) -> None:
-        self._unfinished = unfinished
+    def __init__(self, work: OwnFolder, name: str, output: Path) -> None:
+        self._work = work
+        self._name = name
         self._output = output
+        self._sink: BinaryIO | None = None
         self._file: pq.ParquetWriter | None = None
         self._pending: list[pa.Table] = []
 
@@ -48,14 +50,16 @@ class PartWriter:
             with reporting_write_errors(self._output):
                 self._flush()
 
-    def put(self, folder: Path, part: Part, facts: Mapping[str, Any]) -> None:
+    def put(self, folder: OwnFolder, part: Part, facts: Mapping[str, Any]) -> None:
         """Let the part appear in a folder, with what it was made with."""
         written = {"facts": dict(facts), "input_sha256": part.input_sha256, "failures": part.failures}
         with reporting_write_errors(self._output):
             file = self._flush()
             file.add_key_value_metadata({METADATA_KEY: json.dumps(written, sort_keys=True).encode()})
             file.close()
-            put(self._unfinished, folder / part.name)
+            assert self._sink is not None, "the table was written there"  # noqa: S101
+            self._sink.close()
+            self._work.put(self._name, folder, part.name)
 
     def _flush(self) -> pq.ParquetWriter:
         table = pa.concat_tables(self._pending).combine_chunks()
@@ -63,15 +67,16 @@ class PartWriter:
         if self._file is None:
             # A source may be a part of another table.
             schema = table.schema.with_metadata(_without(METADATA_KEY, table.schema.metadata))
-            self._file = pq.ParquetWriter(self._unfinished, schema, compression="zstd", write_page_checksum=True)
+            self._sink = self._work.create_anew(self._name)
+            self._file = pq.ParquetWriter(self._sink, schema, compression="zstd", write_page_checksum=True)
         self._file.write_table(table, row_group_size=max(table.num_rows, 1))
         return self._file
 
     def close(self) -> None:
         """Give up what was not put."""
-        if self._file is not None:
+        for file in filter(None, (self._file, self._sink)):
             with suppress(OSError):
-                self._file.close()
+                file.close()
 
 
 def _without(key: bytes, metadata: Mapping[bytes, bytes] | None) -> dict[bytes, bytes]:
@@ -81,7 +86,7 @@ def _without(key: bytes, metadata: Mapping[bytes, bytes] | None) -> dict[bytes, 
 class Results:
     """The result columns of consecutive parts, taken as many rows at a time as one likes."""
 
-    def __init__(self, folder: Path, parts: Sequence[Part], schema: pa.Schema) -> None:
+    def __init__(self, folder: OwnFolder, parts: Sequence[Part], schema: pa.Schema) -> None:
         self._tables = _read_tables(folder, parts, schema)
         self._read = schema.empty_table()
 
@@ -103,7 +108,7 @@ class Results:
         return read.slice(0, n_rows).combine_chunks()  # so that what is written does not depend on where parts begin
 
 
-def _read_tables(folder: Path, parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.Table]:
+def _read_tables(folder: OwnFolder, parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.Table]:
     """Read finished parts one after the other, in the columns of `schema`.
 
     Raises
@@ -112,14 +117,15 @@ def _read_tables(folder: Path, parts: Sequence[Part], schema: pa.Schema) -> Iter
         When one is damaged; it is removed, so that the next run makes it again.
     """
     for part in parts:
-        path = folder / part.name
+        path = folder.path / part.name
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            with folder.read(part.name) as opened:
+                file = pq.ParquetFile(opened, page_checksum_verification=True)
                 for number in range(file.num_row_groups):
                     table = file.read_row_group(number)
                     yield pa.Table.from_arrays(table.columns, schema=schema)
         except (pa.ArrowException, OSError) as error:
             if is_refusal(error):
                 raise RunError(f"{path} cannot be read: {error}") from error
-            path.unlink(missing_ok=True)
+            folder.remove(part.name)
             raise RunError(f"{path} was damaged, and is removed: the same command makes it again") from error

@@ -9,8 +9,8 @@ import json
 import logging
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -20,12 +20,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixvec.errors import RunError, UsageError
+from pixvec.own_files import OwnFolder
 from pixvec.run.facts import differences, file_sha256
 from pixvec.run.piece_files import ReadPiece, list_pieces
-from pixvec.run.work_folder import REPLACEMENT
+from pixvec.run.work_folder import REPLACEMENT, WorkFolder
 
 METADATA_KEY: Final = b"pixvec.part"
 
+_PARQUET_MAGIC: Final = b"PAR1"
+_TOLD: Final = {"facts": dict, "input_sha256": str, "failures": dict}
+"""What every part says of itself, and its type."""
 _NAME: Final = re.compile(r"part-(\d{12})-(\d{12})\.parquet")
 _LOGGER: Final = logging.getLogger("pixvec")
 
@@ -100,15 +104,13 @@ class Plan:
         return Part(max(start, after), min(stop, before))
 
 
-def list_parts(folder: Path) -> list[Part]:
+def list_parts(folder: OwnFolder) -> list[Part]:
     """List the parts in a folder by their names, in the order of their rows."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        parts = filter(None, (Part.of_name(path.name) for path in folder.iterdir()))
-        return sorted(parts, key=lambda part: (part.start, part.stop))
-    return []
+    parts = filter(None, map(Part.of_name, folder.names()))
+    return sorted(parts, key=lambda part: (part.start, part.stop))
 
 
-def finished_parts(folder: Path, facts: Mapping[str, Any]) -> list[Part]:
+def finished_parts(folder: OwnFolder, facts: Mapping[str, Any]) -> list[Part]:
     """List the finished parts in a folder, each with what its metadata says. A torn file is removed.
 
     Raises
@@ -116,25 +118,22 @@ def finished_parts(folder: Path, facts: Mapping[str, Any]) -> list[Part]:
     UsageError
         When a part was made with other facts, or is not ours, or overlaps another.
     """
-    parts = [part for named in list_parts(folder) if (part := _read_part(folder / named.name, named, facts))]
+    parts = [part for named in list_parts(folder) if (part := _read_part(folder, named, facts))]
     for one, other in pairwise(parts):
         if other.start < one.stop:
-            raise UsageError(f"{folder} holds {one.name} and {other.name}, which have rows in common: remove one")
+            raise UsageError(f"{folder.path} holds {one.name} and {other.name}, which have rows in common: remove one")
     return parts
 
 
-def _read_part(path: Path, named: Part, facts: Mapping[str, Any]) -> Part | None:
-    metadata = _metadata(path)
-    if metadata is None:
+def _read_part(folder: OwnFolder, named: Part, facts: Mapping[str, Any]) -> Part | None:
+    written = read_written(folder, named)
+    if written is None:
         return None
-    written = _written(metadata)
-    if not written or metadata.num_rows != named.n_rows:
-        raise UsageError(f"{path} is no part of pixvec's: move it away")
-    check_same_run(path.parent, written["facts"], facts)
+    check_same_run(folder, written["facts"], facts)
     return Part(named.start, named.stop, written["input_sha256"], written["failures"], written["facts"])
 
 
-def check_same_run(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_same_run(folder: OwnFolder, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Check that what is in a folder was made with the facts of this run.
 
     Raises
@@ -144,63 +143,85 @@ def check_same_run(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]
     """
     if differing := differences(then, now):
         raise UsageError(
-            f"{folder} holds parts of a run that differs: {differing}; go on with what it was"
+            f"{folder.path} holds parts of a run that differs: {differing}; go on with what it was"
             + ("" if now.get("retry") else ", or throw its parts away with `restart=True`")
         )
 
 
-def _metadata(path: Path) -> pq.FileMetaData | None:
-    """Read a part's metadata; a torn one is removed."""
-    try:
-        return pq.read_metadata(path)
-    except (pa.ArrowException, OSError) as error:
-        if is_refusal(error):
-            raise RunError(f"{path} cannot be read: {error}") from error
-        _LOGGER.warning("%s is torn, and is made again", path)
-        path.unlink()
-        return None
+def read_written(folder: OwnFolder, part: Part) -> dict[str, Any] | None:
+    """Read what a part says of itself; None where it was torn, which removes it.
+
+    Raises
+    ------
+    UsageError
+        When it is not pixvec's.
+    RunError
+        When the file system refuses.
+    """
+    path = folder.path / part.name
+    with folder.read(part.name) as file:
+        try:
+            metadata = pq.read_metadata(file)
+        except (pa.ArrowException, OSError) as error:
+            if is_refusal(error):
+                raise RunError(f"{path} cannot be read: {error}") from error
+            file.seek(0)
+            is_parquet = _PARQUET_MAGIC.startswith(file.read(len(_PARQUET_MAGIC)))
+        else:
+            written = _written(metadata)
+            if written and metadata.num_rows == part.n_rows:
+                return written
+            is_parquet = False
+    if not is_parquet:
+        raise UsageError(f"{path} is no part of pixvec's: move it away")
+    _LOGGER.warning("%s is torn, and is made again", path)
+    folder.remove(part.name)
+    return None
 
 
 def _written(metadata: pq.FileMetaData) -> dict[str, Any]:
     """Tell what a part says of itself; nothing where it is not ours."""
-    written: dict[str, Any] = json.loads((metadata.metadata or {}).get(METADATA_KEY, b"{}"))
-    return written
+    try:
+        written = json.loads((metadata.metadata or {}).get(METADATA_KEY, b"{}"))
+        return written if _TOLD.items() <= {name: type(fact) for name, fact in written.items()}.items() else {}
+    except (ValueError, AttributeError, RecursionError):
+        return {}
 
 
-def parts_folder(work: Path, *, default: Path, restart: bool, replaces: bool) -> Path:
-    """Choose the folder of the parts: one apart where they will replace an output; with `restart`, begin anew.
+@contextmanager
+def replacement_folder(work: WorkFolder, *, restart: bool, replaces: bool) -> Iterator[OwnFolder | None]:
+    """Open the folder of the parts that will replace an output, if any will; with `restart`, begin anew.
 
     A run that began to replace an output goes on with that, until it is done.
     """
-    replacement = work / REPLACEMENT
     if restart:
-        remove_parts(replacement)
+        with work.open_if_there(REPLACEMENT) as replacement:
+            if replacement:
+                remove_parts(replacement)
         remove_parts(work)
         if replaces:
-            replacement.mkdir(exist_ok=True)
-    return replacement if replacement.exists() else default
+            work.subfolder(REPLACEMENT, create=True).close()
+    with work.open_if_there(REPLACEMENT) as replacement:
+        yield replacement
 
 
-def remove_parts(folder: Path) -> None:
+def remove_parts(folder: OwnFolder) -> None:
     """Remove the parts in a folder, and the pieces."""
-    for part in list_parts(folder):
-        (folder / part.name).unlink()
-    for path in list_pieces(folder):
-        path.unlink()
+    for name in (*(part.name for part in list_parts(folder)), *list_pieces(folder)):
+        folder.remove(name)
 
 
-def remove_obsolete_parts(folder: Path, table: Path, facts: Mapping[str, Any]) -> None:
+def remove_obsolete_parts(folder: OwnFolder, table: Path, facts: Mapping[str, Any]) -> None:
     """Remove what a finished table has taken in, parts and pieces: its own run's, and those that retried what it was.
 
     What retries the table as it is stays.
     """
-    paths = [folder / part.name for part in list_parts(folder)]
-    made_with = {path: _written(metadata).get("facts", {}) for path in paths if (metadata := _metadata(path))}
-    made_with |= {path: piece.facts for path in list_pieces(folder) if (piece := ReadPiece.of(path))}
+    made_with = {part.name: written["facts"] for part in list_parts(folder) if (written := read_written(folder, part))}
+    made_with |= {name: piece.facts for name in list_pieces(folder) if (piece := ReadPiece.of(folder, name))}
     now = file_sha256(table) if made_with else None
-    for path, then in made_with.items():
+    for name, then in made_with.items():
         if not differences(then, facts) or then.get("table_sha256") not in {None, now}:
-            path.unlink()
+            folder.remove(name)
 
 
 def is_refusal(error: Exception) -> bool:

@@ -12,13 +12,13 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pixvec.own_files import OwnFolder
 from pixvec.result_columns import result_rows
 from pixvec.values import Row
 
@@ -34,28 +34,28 @@ def piece_name(number: int, *, is_retry: bool) -> str:
     return f"{'retried' if is_retry else 'piece'}-{number:06}.rows"
 
 
-def list_pieces(folder: Path, *, is_retry: bool | None = None) -> list[Path]:
-    """List the pieces in a folder, all or of one kind, in the order of their numbers."""
+def list_pieces(folder: OwnFolder, *, is_retry: bool | None = None) -> list[str]:
+    """List the names of the pieces in a folder, all or of one kind, in the order of their numbers."""
     kinds = {"piece", "retried"} if is_retry is None else {"retried" if is_retry else "piece"}
-    named = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in named if (match := _NAME.fullmatch(path.name)) and match[1] in kinds)
+    return [name for name in folder.names() if (match := _NAME.fullmatch(name)) and match[1] in kinds]
 
 
-def next_number(folder: Path) -> int:
+def next_number(folder: OwnFolder) -> int:
     """Return the number of the next piece in a folder."""
-    return 1 + max((int(path.stem[-6:]) for path in list_pieces(folder)), default=0)
+    return 1 + max((int(match[2]) for name in folder.names() if (match := _NAME.fullmatch(name))), default=0)
 
 
 class PieceFile:
     """A piece that rows are added to, each batch as soon as it is given: an end of the process loses none of them."""
 
-    def __init__(self, path: Path, schema: pa.Schema, facts: Mapping[str, Any]) -> None:
+    def __init__(self, folder: OwnFolder, name: str, schema: pa.Schema, facts: Mapping[str, Any]) -> None:
         named = [("row", pa.int64()), ("cell", pa.binary(CELL_HASH_BYTES)), ("thumbnail", pa.binary())]
         columns = [*(pa.field(name, type_) for name, type_ in named), *schema]
         written = json.dumps({"facts": facts}, sort_keys=True)
         self._schema = pa.schema(columns, {_METADATA_KEY: written})
-        self._file = path.open("xb", buffering=0)
-        self.path = path
+        self._folder = folder
+        self._file = folder.create(name, buffering=0)
+        self.name = name
         self.n_rows = 0
         self.is_unsynced = False
         self._add(self._schema)
@@ -83,7 +83,7 @@ class PieceFile:
         except BaseException:  # what follows half a frame would not be found
             self.close()
             if not self.n_rows:
-                self.path.unlink(missing_ok=True)
+                self._folder.remove(self.name)
             raise
 
     @property
@@ -111,21 +111,21 @@ class ReadPiece:
         When nothing of it is.
     """
 
-    def __init__(self, path: Path) -> None:
-        frames = _frames(path.read_bytes())
+    def __init__(self, folder: OwnFolder, name: str) -> None:
+        frames = _frames(folder.read_bytes(name))
         try:
             schema = pa.ipc.read_schema(next(frames))
             self.facts: dict[str, Any] = json.loads(schema.metadata[_METADATA_KEY])["facts"]
         except (StopIteration, KeyError, TypeError, pa.ArrowException) as error:
-            raise ValueError(f"{path} holds no rows") from error
+            raise ValueError(f"{name} holds no rows") from error
         batches = [pa.ipc.read_record_batch(frame, schema) for frame in frames]
         self._table = pa.Table.from_batches(batches, schema).combine_chunks()
 
     @classmethod
-    def of(cls, path: Path) -> Self | None:
+    def of(cls, folder: OwnFolder, name: str) -> Self | None:
         """Read a piece; None where nothing of it is sound."""
         try:
-            return cls(path)
+            return cls(folder, name)
         except ValueError:
             return None
 
@@ -159,9 +159,9 @@ class ReadPiece:
         return self._table.select(range(3, self._table.num_columns))
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(folder: OwnFolder, name: str) -> list[Row]:
     """Read a piece's rows."""
-    piece = ReadPiece(path)
+    piece = ReadPiece(folder, name)
     pairs = zip(result_rows(piece.results), piece.thumbnails, strict=True)
     return [replace(row, image=row.image and replace(row.image, thumbnail=thumbnail)) for row, thumbnail in pairs]
 

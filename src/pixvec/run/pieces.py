@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from pathlib import Path
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pixvec.own_files import OwnFolder
 from pixvec.report import OnProgress, Report
 from pixvec.result_columns import result_table
 from pixvec.run.job import Job
@@ -55,20 +55,20 @@ class Pieces:
         When there are pieces of a run with other facts.
     """
 
-    def __init__(self, folder: Path, job: Job, facts: Mapping[str, Any], finished: Iterable[Part]) -> None:
+    def __init__(self, folder: OwnFolder, job: Job, facts: Mapping[str, Any], finished: Iterable[Part]) -> None:
         self._folder = folder
         self._job = job
         self._facts = dict(facts)
-        self._rows_in: dict[Path, NDArray[np.int64]] = {}
+        self._rows_in: dict[str, NDArray[np.int64]] = {}
         """The rows of each piece that are in no finished part."""
         self._cells: dict[int, bytes] = {}
         """The hashes of cells whose rows are not decided."""
         self._pending: list[tuple[int, bytes, Row]] = []
         self._oldest = self._synced = time.monotonic()
         self._file: PieceFile | None = None
-        self._rows_of = lru_cache(_READ_PIECES)(read_rows)
-        paths = list_pieces(folder, is_retry=job.is_retry)
-        self._kept = KeptRows(paths, finished, facts=self._facts, lifted=job.lifted_codes)
+        self._rows_of = lru_cache(_READ_PIECES)(partial(read_rows, folder))
+        names = list_pieces(folder, is_retry=job.is_retry)
+        self._kept = KeptRows(folder, names, finished, facts=self._facts, lifted=job.lifted_codes)
         self._rows_in.update(self._kept.rows_in)
         self._next_number = next_number(folder)
         job.report.resume(len(self._kept), self._kept.failures)
@@ -103,8 +103,8 @@ class Pieces:
         """Read a row that `holds` has found."""
         place = self._kept.find(row)
         assert place is not None, "it was found before"  # noqa: S101
-        path, index = self._kept.origin(place)
-        return self._rows_of(path)[index]
+        name, index = self._kept.origin(place)
+        return self._rows_of(name)[index]
 
     def keep(self, row: int, decided: Row) -> None:
         """Keep a row that `holds` was asked for, soon."""
@@ -117,10 +117,10 @@ class Pieces:
     def forget(self, part: Part) -> None:
         """Remove what is kept of the rows of a part, since that is finished."""
         self._pending = [kept for kept in self._pending if not part.start <= kept[0] < part.stop]
-        for path, rows in list(self._rows_in.items()):
-            self._rows_in[path] = left = rows[(rows < part.start) | (rows >= part.stop)]
+        for name, rows in list(self._rows_in.items()):
+            self._rows_in[name] = left = rows[(rows < part.start) | (rows >= part.stop)]
             if not len(left):
-                self._remove(path)
+                self._remove(name)
 
     def telling(self, on_progress: OnProgress) -> OnProgress:
         """Write and sync what has waited for long enough, whenever progress is told."""
@@ -151,7 +151,7 @@ class Pieces:
         with reporting_write_errors(self._job.output):
             file = self._open_file()
             file.add(rows, cells, [row.image and row.image.thumbnail for row in decided], results)
-            self._rows_in[file.path] = np.append(self._rows_in[file.path], np.array(rows, np.int64))
+            self._rows_in[file.name] = np.append(self._rows_in[file.name], np.array(rows, np.int64))
             self._pending.clear()
             if file.n_rows >= _PIECE_ROWS:
                 self._end(file)
@@ -165,10 +165,10 @@ class Pieces:
 
     def _open_file(self) -> PieceFile:
         if self._file is None or self._file.is_closed:
-            path = self._folder / piece_name(self._next_number, is_retry=self._job.is_retry)
+            name = piece_name(self._next_number, is_retry=self._job.is_retry)
             self._next_number += 1
-            self._rows_in[path] = np.empty(0, np.int64)
-            self._file = PieceFile(path, self._job.results, self._facts)
+            self._rows_in[name] = np.empty(0, np.int64)
+            self._file = PieceFile(self._folder, name, self._job.results, self._facts)
         return self._file
 
     def _sync(self, file: PieceFile) -> None:
@@ -179,11 +179,11 @@ class Pieces:
         self._sync(file)
         file.close()
 
-    def _remove(self, path: Path) -> None:
-        if self._file and self._file.path == path:
+    def _remove(self, name: str) -> None:
+        if self._file and self._file.name == name:
             self._file.close()
-        del self._rows_in[path]
-        path.unlink()
+        del self._rows_in[name]
+        self._folder.remove(name)
 
 
 def _cell_hash(cell: object) -> bytes:

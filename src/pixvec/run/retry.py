@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from pixvec.columns import open_column
 from pixvec.errors import UsageError
+from pixvec.own_files import OwnFolder
 from pixvec.provenance import model_named
 from pixvec.reach import LIFTABLE, lifted_codes, reach
 from pixvec.result_columns import read_provenance, restated, result_names, result_table
@@ -28,14 +30,15 @@ from pixvec.run.embedding import embed_parts
 from pixvec.run.facts import differences, file_sha256
 from pixvec.run.job import CHUNK_ROWS, Job
 from pixvec.run.options import FileOptions
-from pixvec.run.output import put_table, read_facts
+from pixvec.run.output import creating, put_table, read_facts
 from pixvec.run.part_files import PartWriter, Results
 from pixvec.run.parts import Part, finished_parts, list_parts, remove_obsolete_parts, remove_parts
 from pixvec.run.pieces import Pieces
 from pixvec.run.thumbnails import keep_thumbnails, put_thumbnails, thumbnails_of
-from pixvec.run.work_folder import REPLACEMENT, UNFINISHED
+from pixvec.run.work_folder import REPLACEMENT, UNFINISHED, WorkFolder
 from pixvec.table import Chunk, TableReader, create_table, open_table
 from pixvec.table.cell_text import is_text, recast
+from pixvec.table.parquet import ParquetReader
 from pixvec.values import Row
 
 Mask: TypeAlias = NDArray[np.bool_]
@@ -100,7 +103,7 @@ def open_retry(output: Path, options: FileOptions) -> Job:
     )
 
 
-def retry_in_file(job: Job, work: Path, place: Path) -> None:
+def retry_in_file(job: Job, work: WorkFolder, place: Path) -> None:
     """Embed the failed rows of a file again.
 
     Raises
@@ -120,14 +123,14 @@ def retry_in_file(job: Job, work: Path, place: Path) -> None:
     parts = embed_parts(job, work, work, whole_rows=False)
     if parts:
         now = _facts_now(job, facts, [Part(0, 0, failures=kept, facts=facts), *parts])
-        _merge(job, table, Results(work, parts, job.results), work / place.name, now)
-        put_thumbnails(job, work, place, parts, folder=work, adds=True)
-        put_table(work / place.name, place, now, output=job.output)
+        _merge(job, table, Results(work, parts, job.results), work, now)
+        put_thumbnails(job, work, parts, folder=work, adds=True)
+        put_table(work, now, output=job.output)
     job.report.was_finished = not parts
     remove_parts(work)
 
 
-def retry_in_folder(job: Job, work: Path, place: Path) -> None:
+def retry_in_folder(job: Job, work: WorkFolder, place: Path) -> None:
     """Embed the failed rows of a folder's parts again.
 
     Raises
@@ -138,14 +141,19 @@ def retry_in_folder(job: Job, work: Path, place: Path) -> None:
         When the file system refuses.
     """
     _check_made_with(job, job.made_with, work)
-    parts = finished_parts(place, job.made_with)
+    with work.beside.subfolder(place.name, of_anyone=True) as folder:
+        _retry_parts(job, work, folder)
+
+
+def _retry_parts(job: Job, work: WorkFolder, folder: OwnFolder) -> None:
+    parts = finished_parts(folder, job.made_with)
     for part in parts:
         codes = Counter(part.failures)
         _count_kept(job, codes + Counter({None: part.n_rows - codes.total()}), part.facts)
     affected = [part for part in parts if _is_affected(part, job)]
     facts = {**job.made_with, "retry": job.facts["retry"]}
     pieces = Pieces(work, job, facts, [part for part in parts if part not in affected])
-    cells = _Cells(job, pieces, place, affected)
+    cells = _Cells(job, pieces, folder, affected)
     with (
         job.telling_progress(sum(part.n_rows for part in parts)) as on_progress,
         closing(pieces),
@@ -153,9 +161,9 @@ def retry_in_folder(job: Job, work: Path, place: Path) -> None:
     ):
         rows = cells.in_order(decided)
         for part in affected:
-            _rewrite(job, part, rows, work, place)
+            _rewrite(job, part, rows, work, folder)
             pieces.forget(part)
-    put_thumbnails(job, work, place, parts, folder=place, adds=True)
+    put_thumbnails(job, work, parts, folder=folder, adds=True)
     job.report.was_finished = not affected
 
 
@@ -169,16 +177,17 @@ def _one_table(output: Path) -> Path:
     if not output.is_dir():
         tables = [output] if output.exists() else []
     else:
-        tables = [output / part.name for part in list_parts(output)]
+        with OwnFolder.at(output) as folder:
+            tables = [output / part.name for part in list_parts(folder)]
     if not tables:
         raise UsageError(f"there is nothing in {output} to retry: run the command without `retry_failed=True` first")
     return tables[0]
 
 
-def _check_made_with(job: Job, facts: Mapping[str, Any], work: Path) -> None:
+def _check_made_with(job: Job, facts: Mapping[str, Any], work: WorkFolder) -> None:
     if differing := differences(facts, job.made_with):
         raise UsageError(f"{job.output} was made otherwise: {differing}; give the settings that it was made with")
-    if (work / REPLACEMENT).exists():
+    if work.has(REPLACEMENT):
         raise UsageError(f"{job.output} is being replaced: finish that first, with the command that began it")
 
 
@@ -205,10 +214,10 @@ def _is_affected(part: Part, job: Job) -> bool:
 class _Cells:
     """The cells of a folder's rows that are to be embedded again, without those that an earlier start has kept."""
 
-    def __init__(self, job: Job, pieces: Pieces, place: Path, parts: Sequence[Part]) -> None:
+    def __init__(self, job: Job, pieces: Pieces, folder: OwnFolder, parts: Sequence[Part]) -> None:
         self._job = job
         self._pieces = pieces
-        self._place = place
+        self._folder = folder
         self._parts = parts
         self._asked: list[int] = []
         """The rows of the cells that were given."""
@@ -218,7 +227,7 @@ class _Cells:
     def __iter__(self) -> Iterator[object]:
         for part in self._parts:
             first, lifted = part.start, self._job.lifted_codes(part.facts)
-            table, columns = open_table(self._place / part.name), [self._job.column, _error_name(self._job.options)]
+            table, columns = _open_part(self._folder, part), [self._job.column, _error_name(self._job.options)]
             for chunk in table.chunks(CHUNK_ROWS, columns=columns):
                 (indexes,) = np.nonzero(_mask(chunk.table, self._job.options, lifted))
                 cells = open_column(chunk.table.column(self._job.column).take(indexes)).cells
@@ -243,11 +252,14 @@ class _Cells:
                 yield self._pieces.row(row) if is_kept else early.pop(row)
 
 
-def _merge(job: Job, table: TableReader, results: Results, unfinished: Path, facts: Mapping[str, Any]) -> None:
+def _merge(job: Job, table: TableReader, results: Results, work: WorkFolder, facts: Mapping[str, Any]) -> None:
     """Write the table with the new results in the place of the old ones."""
     names = _result_names(table, job.options)
     schema = restated(pa.schema([_written_field(table.schema.field(name), job) for name in names]), facts)
-    with create_table(unfinished, table, schema, ending=job.output.name, dropped=names) as writer:
+    with (
+        creating(work, job.output) as file,
+        create_table(file, table, schema, ending=job.output.name, dropped=names) as writer,
+    ):
         for chunk in table.chunks(CHUNK_ROWS):
             mask = _mask(chunk.table, job.options, job.lifted)
             writer.write(chunk, _merged(chunk.table.select(names), results.take(int(mask.sum())), mask, schema))
@@ -258,17 +270,21 @@ def _written_field(field: pa.Field, job: Job) -> pa.Field:
     return field if is_text(field.type) else field.with_type(job.results.field(field.name).type)
 
 
-def _rewrite(job: Job, part: Part, rows: Iterator[Row], work: Path, place: Path) -> None:
+def _open_part(folder: OwnFolder, part: Part) -> TableReader:
+    return ParquetReader(folder.path / part.name, open_file=partial(folder.read, part.name))
+
+
+def _rewrite(job: Job, part: Part, rows: Iterator[Row], work: WorkFolder, folder: OwnFolder) -> None:
     """Write a folder's part with the new results in the place of the old ones."""
     failures, thumbnails = Counter[str](), dict[bytes, bytes]()
-    table = open_table(place / part.name)
+    table = _open_part(folder, part)
     names = _result_names(table, job.options)
     lifted = job.lifted_codes(part.facts)
     kept = {code: n for code, n in part.failures.items() if not job.options.is_retried(code, lifted)}
     facts = {**job.made_with, **job.liftable([replace(part, failures=kept)])}
     stated = read_provenance(table.schema, names[0]) or {}
     schema = restated(table.schema, {**stated, **job.stated_reach})
-    with closing(PartWriter(work / UNFINISHED, job.output)) as writer:
+    with closing(PartWriter(work, UNFINISHED, job.output)) as writer:
         for chunk in table.chunks(CHUNK_ROWS):
             mask = _mask(chunk.table, job.options, lifted)
             retried = list(islice(rows, int(mask.sum())))
@@ -279,7 +295,7 @@ def _rewrite(job: Job, part: Part, rows: Iterator[Row], work: Path, place: Path)
             failures.update(filter(None, merged.column(1).to_pylist()))
             writer.write(_with_columns(chunk.table, merged).cast(schema))
         keep_thumbnails(job, work, part, thumbnails)
-        writer.put(place, replace(part, failures=failures), facts)
+        writer.put(folder, replace(part, failures=failures), facts)
 
 
 def _with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:

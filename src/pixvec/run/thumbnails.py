@@ -17,10 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pixvec.errors import UsageError
+from pixvec.own_files import OwnFolder
 from pixvec.result_columns import result_names
 from pixvec.run.job import Job
 from pixvec.run.parts import Part
-from pixvec.run.work_folder import UNFINISHED, put
+from pixvec.run.work_folder import UNFINISHED, WorkFolder
 from pixvec.table import reporting_write_errors
 from pixvec.thumbnail_file import ROW_GROUP_ROWS, SCHEMA, thumbnails_path
 from pixvec.values import Row
@@ -29,6 +31,9 @@ Thumbnails: TypeAlias = Mapping[bytes, bytes]
 """WebP files by the hashes of their images' bytes."""
 _Keys: TypeAlias = NDArray[np.uint64]
 """The first 16 bytes of hashes, (n, 2): enough to tell images apart, in half the memory."""
+
+_Source: TypeAlias = tuple[OwnFolder, str]
+"""A file, named in its folder."""
 
 _BLOCK: Final = "thumbnails-"
 _LOGGER: Final = logging.getLogger("pixvec")
@@ -40,27 +45,42 @@ def thumbnails_of(rows: Iterable[Row]) -> dict[bytes, bytes]:
     return {image.sha256: image.thumbnail for image in images if image.thumbnail}
 
 
-def keep_thumbnails(job: Job, work: Path, part: Part, thumbnails: Thumbnails) -> None:
+def keep_thumbnails(job: Job, work: WorkFolder, part: Part, thumbnails: Thumbnails) -> None:
     """Keep the thumbnails of a part that is about to appear, beside those that were kept of it before."""
     if job.options.thumbnails is None:
         return
-    block, unfinished = _block(work, part), work / f"{UNFINISHED}-{_BLOCK}{part.start}"
+    block, unfinished = _block(part), f"{UNFINISHED}-{_BLOCK}{part.start}"
     with reporting_write_errors(job.output):
-        kept = [pq.read_table(block)] if block.exists() else []
+        kept = list(_row_groups([(work, block)])) if work.has(block) else []
         new = pa.table([list(thumbnails), list(thumbnails.values())], schema=SCHEMA)
-        _write([*kept, new], unfinished)
-        put(unfinished, block)
+        _write([*kept, new], work, unfinished)
+        work.put(unfinished, work, block)
 
 
-def put_thumbnails(
-    job: Job, work: Path, place: Path, parts: Sequence[Part], *, folder: Path, adds: bool = False
-) -> None:
+def check_thumbnails(work: WorkFolder) -> None:
+    """Check, before any work, that the file of thumbnails may be replaced, if there is one.
+
+    Raises
+    ------
+    UsageError
+        When it is not pixvec's.
+    """
+    name = _file_beside(work)
+    if work.beside.has(name):
+        with work.beside.read(name) as file:
+            try:
+                is_ours = pq.read_schema(file).equals(SCHEMA)
+            except pa.ArrowException:
+                is_ours = False
+        if not is_ours:
+            raise UsageError(f"{work.beside.path / name} is not pixvec's, which needs this name: move it away")
+
+
+def put_thumbnails(job: Job, work: WorkFolder, parts: Sequence[Part], *, folder: OwnFolder, adds: bool = False) -> None:
     """Let the file of thumbnails appear beside an output; say how many images have none.
 
     Parameters
     ----------
-    place
-        Where the output is.
     parts
         The finished parts, in the order of their rows.
     folder
@@ -75,37 +95,43 @@ def put_thumbnails(
     """
     if job.options.thumbnails is None:
         return
-    path = thumbnails_path(place)
-    blocks = [block for part in parts if (block := _block(work, part)).exists()]
+    name = _file_beside(work)
+    blocks = [(work, block) for part in parts if work.has(block := _block(part))]
     with reporting_write_errors(job.output):
         if blocks:
-            unfinished = work / f"{UNFINISHED}-{path.name}"
-            _write(_distinct([*([path] if adds and path.exists() else []), *blocks]), unfinished)
-            put(unfinished, path)
-    _say_missing(job, path, [folder / part.name for part in parts])
+            before = [(work.beside, name)] if adds and work.beside.has(name) else []
+            _write(_distinct([*before, *blocks]), work, f"{UNFINISHED}-{name}")
+            work.put_beside(f"{UNFINISHED}-{name}", name)
+    _say_missing(job, work, folder, parts)
 
 
-def say_without_thumbnails(job: Job, place: Path) -> None:
+def say_without_thumbnails(job: Job, work: WorkFolder) -> None:
     """Say that a finished output has none, where they are asked for."""
-    if job.options.thumbnails is not None and not thumbnails_path(place).exists():
+    if job.options.thumbnails is not None and not work.beside.has(_file_beside(work)):
         _LOGGER.warning("%s was finished without thumbnails, and a restart alone makes them", job.output)
 
 
-def remove_thumbnails(work: Path, *, but_of: Iterable[Part] = ()) -> None:
+def remove_thumbnails(work: WorkFolder, *, but_of: Iterable[Part] = ()) -> None:
     """Remove the blocks of thumbnails, but those of some parts."""
-    for path in {*work.glob(f"{_BLOCK}part-*.parquet")}.difference(_block(work, part) for part in but_of):
-        path.unlink()
+    blocks = {name for name in work.names() if Part.of_name(name.removeprefix(_BLOCK)) and name.startswith(_BLOCK)}
+    for name in blocks.difference(map(_block, but_of)):
+        work.remove(name)
 
 
-def _block(work: Path, part: Part) -> Path:
-    return work / f"{_BLOCK}{part.name}"
+def _block(part: Part) -> str:
+    return f"{_BLOCK}{part.name}"
 
 
-def _say_missing(job: Job, path: Path, parts: Sequence[Path]) -> None:
+def _file_beside(work: WorkFolder) -> str:
+    return thumbnails_path(Path(work.output)).name
+
+
+def _say_missing(job: Job, work: WorkFolder, folder: OwnFolder, parts: Sequence[Part]) -> None:
     """Count the images that have no thumbnail: an earlier start embedded them without."""
     column = f"{result_names(job.options.output_column)[-1]}.sha256"
-    images = [pq.ParquetFile(part).read(columns=[column]).column(0) for part in parts]
-    there = _keys(path) if path.exists() else _no_keys()
+    images = [_read_column((folder, part.name), column) for part in parts]
+    name = _file_beside(work)
+    there = _keys((work.beside, name)) if work.beside.has(name) else _no_keys()
     needed = [_as_keys(pc.struct_field(of_part, "sha256").drop_null()) for of_part in images]
     if n_missing := int(_is_first([there, *needed]).sum()) - len(there):
         _LOGGER.warning(
@@ -117,15 +143,15 @@ def _say_missing(job: Job, path: Path, parts: Sequence[Path]) -> None:
 # Files ----------------------------------------------------------------------------------------------------------------
 
 
-def _write(tables: Iterable[pa.Table], path: Path) -> None:
+def _write(tables: Iterable[pa.Table], work: WorkFolder, name: str) -> None:
     """Write thumbnails as they are: WebP is packed already."""
     how = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
-    with pq.ParquetWriter(path, SCHEMA, **how) as writer:
+    with work.create_anew(name) as sink, pq.ParquetWriter(sink, SCHEMA, **how) as writer:
         for table in tables:
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
 
 
-def _distinct(sources: Sequence[Path]) -> Iterator[pa.Table]:
+def _distinct(sources: Sequence[_Source]) -> Iterator[pa.Table]:
     """Read the thumbnails of several files, each the first time that it comes, in row groups of one size."""
     is_first = _is_first([_keys(source) for source in sources])
     waiting, start = SCHEMA.empty_table(), 0
@@ -138,17 +164,24 @@ def _distinct(sources: Sequence[Path]) -> Iterator[pa.Table]:
     yield waiting.combine_chunks()
 
 
-def _row_groups(sources: Iterable[Path]) -> Iterator[pa.Table]:
-    for source in sources:
-        with pq.ParquetFile(source, page_checksum_verification=True) as file:
+def _row_groups(sources: Iterable[_Source]) -> Iterator[pa.Table]:
+    for folder, name in sources:
+        with folder.read(name) as opened:
+            file = pq.ParquetFile(opened, page_checksum_verification=True)
             yield from (file.read_row_group(number) for number in range(file.num_row_groups))
+
+
+def _read_column(source: _Source, column: str) -> pa.ChunkedArray:
+    folder, name = source
+    with folder.read(name) as file:
+        return pq.ParquetFile(file).read(columns=[column]).column(0)
 
 
 # Hashes ---------------------------------------------------------------------------------------------------------------
 
 
-def _keys(file: Path) -> _Keys:
-    return _as_keys(pq.read_table(file, columns=["sha256"])["sha256"])
+def _keys(source: _Source) -> _Keys:
+    return _as_keys(_read_column(source, "sha256"))
 
 
 def _as_keys(hashes: pa.ChunkedArray) -> _Keys:

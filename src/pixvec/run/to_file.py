@@ -5,23 +5,27 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from pixvec.columns import open_column
 from pixvec.errors import RunError, UsageError
+from pixvec.own_files import OwnFolder
 from pixvec.result_columns import result_names, result_schema
 from pixvec.run.embedding import FILE_PART_ROWS, by_part, embed_parts, input_change
 from pixvec.run.facts import differences
 from pixvec.run.job import CHUNK_ROWS, InputError, Job
-from pixvec.run.output import put_table, read_facts
+from pixvec.run.output import creating, put_table, read_facts
 from pixvec.run.part_files import Results
-from pixvec.run.parts import Part, Plan, parts_folder, remove_obsolete_parts, remove_parts
+from pixvec.run.parts import Part, Plan, remove_obsolete_parts, remove_parts, replacement_folder
 from pixvec.run.thumbnails import put_thumbnails, say_without_thumbnails
-from pixvec.table import Chunk, TableWriter, content_sha256, create_table, open_table
+from pixvec.run.work_folder import WorkFolder
+from pixvec.table import Chunk, TableWriter, content_sha256, create_table, open_table, reporting_write_errors
 
 
-def embed_to_file(job: Job, work: Path, place: Path) -> None:
+def embed_to_file(job: Job, work: WorkFolder, place: Path) -> None:
     """Embed a table into a file.
 
     Raises
@@ -31,37 +35,53 @@ def embed_to_file(job: Job, work: Path, place: Path) -> None:
     RunError
         When the file system refuses, or input or output change meanwhile.
     """
-    folder = parts_folder(work, default=work, restart=job.options.restart, replaces=place.exists())
-    is_replacing = folder != work
-    if place.exists() and not is_replacing:
-        _count_finished(job, place, _check_finished(job, place))
-        say_without_thumbnails(job, place)
-        remove_obsolete_parts(folder, place, job.facts)
-    else:
+    with replacement_folder(work, restart=job.options.restart, replaces=place.exists()) as replacement:
+        if place.exists() and not replacement:
+            _count_finished(job, place, _check_finished(job, place))
+            say_without_thumbnails(job, work)
+            remove_obsolete_parts(work, place, job.facts)
+            return
+        folder = replacement or work
         parts = embed_parts(job, work, folder, whole_rows=False)
         facts = {**job.provenance, **_finished_facts(job), **job.liftable(parts)}
-        _assemble(job, parts, folder, work / place.name, facts)
-        put_thumbnails(job, work, place, parts, folder=folder)
-        _put(job, work / place.name, place, facts, is_replacing=is_replacing)
+        _assemble(job, parts, folder, work, facts)
+        put_thumbnails(job, work, parts, folder=folder)
+        _put(job, work, place, facts, is_replacing=replacement is not None)
         remove_parts(folder)
 
 
-def _put(job: Job, unfinished: Path, place: Path, facts: dict[str, Any], *, is_replacing: bool) -> None:
+def _put(job: Job, work: WorkFolder, place: Path, facts: dict[str, Any], *, is_replacing: bool) -> None:
     """Let the table appear; beside its place where somebody else has taken that."""
-    if is_replacing or not place.exists():
-        put_table(unfinished, place, facts, output=job.output)
+    if is_replacing or not work.beside.has(work.output):
+        put_table(work, facts, output=job.output)
         return
-    free = place.with_name(f"{place.stem}.{os.getpid()}{place.suffix}")
-    put_table(unfinished, free, facts, output=job.output)
-    remove_parts(unfinished.parent)
-    raise RunError(f"somebody else wrote {job.output} meanwhile: it was left alone, and the table is {free}")
+    with reporting_write_errors(job.output):
+        free = _free_name(work.beside, place)
+    put_table(work, facts, output=job.output, name=free)
+    remove_parts(work)
+    raise RunError(
+        f"somebody else wrote {job.output} meanwhile: it was left alone, and the table is {place.with_name(free)}"
+    )
 
 
-def _assemble(job: Job, parts: Sequence[Part], folder: Path, unfinished: Path, facts: dict[str, Any]) -> None:
+def _free_name(folder: OwnFolder, place: Path) -> str:
+    """Take a name that nothing has, for a table whose place is taken."""
+    for number in count(os.getpid()):
+        name = f"{place.stem}.{number}{place.suffix}"
+        with suppress(FileExistsError):
+            folder.create(name).close()
+            return name
+    raise AssertionError  # there is no last number
+
+
+def _assemble(job: Job, parts: Sequence[Part], folder: OwnFolder, work: WorkFolder, facts: dict[str, Any]) -> None:
     """Write the table: the input's columns, read again and compared with the parts, and theirs."""
     schema = result_schema(job.model.dim, job.options, provenance=facts)
     results = Results(folder, parts, schema)
-    with create_table(unfinished, job.source, schema, ending=job.output.name, dropped=job.dropped) as writer:
+    with (
+        creating(work, job.output) as file,
+        create_table(file, job.source, schema, ending=job.output.name, dropped=job.dropped) as writer,
+    ):
         n_parts = 0
         for part, spans in by_part(_written(job.chunks(), results, writer), Plan(parts, FILE_PART_ROWS)):
             if change := input_change(part, (span.table.select([job.column]) for span in spans)):

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from pixvec.errors import UsageError
+from pixvec.own_files import OwnFolder
 from pixvec.result_columns import result_table
 from pixvec.run.digest import RowsDigest
 from pixvec.run.embedding import embed_parts
 from pixvec.run.job import Job
 from pixvec.run.part_files import PartWriter
-from pixvec.run.parts import Part, parts_folder
+from pixvec.run.parts import Part, read_written, replacement_folder
 from pixvec.run.thumbnails import put_thumbnails
-from pixvec.run.work_folder import REPLACED, UNFINISHED, flush
+from pixvec.run.work_folder import REPLACED, REPLACEMENT, UNFINISHED, WorkFolder
 from pixvec.table import check_path, open_frame, reporting_write_errors
 
+_PASSED_OVER: Final = (".", "_")
+"""How names begin that readers of folders pass over."""
 
-def embed_to_folder(job: Job, work: Path, place: Path) -> None:
+
+def embed_to_folder(job: Job, work: WorkFolder, place: Path) -> None:
     """Embed a table into a folder of parts.
 
     Raises
@@ -31,21 +37,36 @@ def embed_to_folder(job: Job, work: Path, place: Path) -> None:
     """
     _check_is_ours(place)
     is_there = place.exists() and any(place.iterdir())
-    folder = parts_folder(work, default=place, restart=job.options.restart, replaces=is_there)
+    with replacement_folder(work, restart=job.options.restart, replaces=is_there) as replacement:
+        if replacement:
+            parts = _embed(job, work, replacement, is_replacing=True)
+            with reporting_write_errors(job.output):
+                _swap(work)
+        else:
+            with _output_folder(job, work) as folder:
+                parts = _embed(job, work, folder, is_replacing=False)
+    job.report.was_finished = bool(parts) and not job.report.n_new
+
+
+def _embed(job: Job, work: WorkFolder, folder: OwnFolder, *, is_replacing: bool) -> list[Part]:
+    parts = embed_parts(job, work, folder, whole_rows=True)
+    if not parts:
+        _write_empty(job, work, folder)
+    put_thumbnails(job, work, parts, folder=folder, adds=not is_replacing)
+    return parts
+
+
+@contextmanager
+def _output_folder(job: Job, work: WorkFolder) -> Iterator[OwnFolder]:
+    """Make the output, a folder, if there is none; it is gone again when it stays empty."""
     with reporting_write_errors(job.output):
-        folder.mkdir(exist_ok=True)
+        folder = work.beside.subfolder(work.output, create=True, of_anyone=True)
     try:
-        parts = embed_parts(job, work, folder, whole_rows=True)
-        if not parts:
-            _write_empty(job, work, folder)
-        put_thumbnails(job, work, place, parts, folder=folder, adds=folder == place)
+        with folder:
+            yield folder
     finally:
         with suppress(OSError):  # it holds parts
-            folder.rmdir()
-    job.report.was_finished = bool(parts) and not job.report.n_new
-    if folder != place:
-        with reporting_write_errors(job.output):
-            _swap(folder, place, work / REPLACED)
+            work.beside.remove_subfolder(work.output)
 
 
 def check_folder(input: Path, output: Path) -> None:
@@ -79,23 +100,48 @@ def _check_is_ours(place: Path) -> None:
     """
     if place.exists():
         for path in place.iterdir():
-            if not path.name.startswith((".", "_")) and Part.of_name(path.name) is None:
+            if not path.name.startswith(_PASSED_OVER) and Part.of_name(path.name) is None:
                 raise UsageError(
                     f"{place} holds {path.name}, which is no part of this output: give a folder of its own"
                 )
 
 
-def _write_empty(job: Job, work: Path, folder: Path) -> None:
+def _write_empty(job: Job, work: WorkFolder, folder: OwnFolder) -> None:
     """Write a part without rows, so that a table without rows has its columns."""
     results = result_table([], job.results)
-    with closing(PartWriter(work / UNFINISHED, job.output)) as writer:
+    with closing(PartWriter(work, UNFINISHED, job.output)) as writer:
         writer.write(open_frame(job.source.schema.empty_table()).with_results(results, dropped=job.dropped))
         writer.put(folder, Part(0, 0, RowsDigest().hexdigest(), Counter()), job.facts)
 
 
-def _swap(folder: Path, place: Path, replaced: Path) -> None:
-    """Put a folder in the place of another; if this is cut short, the next run does what is left to do."""
-    if place.exists():
-        place.rename(replaced)
-    folder.rename(place)
-    flush(place.parent)
+def _swap(work: WorkFolder) -> None:
+    """Put the new folder in the place of the old one; if this is cut short, the next run does what is left to do."""
+    if work.beside.has(work.output):
+        work.beside.rename(work.output, work, REPLACED)
+    work.put_folder_beside(REPLACEMENT)
+    discard_replaced(work)
+
+
+def discard_replaced(work: WorkFolder) -> None:
+    """Remove the parts of a folder that was replaced, if there is one; what else was in it joins the new folder.
+
+    Raises
+    ------
+    UsageError
+        When something is left of it.
+    """
+    if not work.has(REPLACED) or not work.beside.has(work.output):
+        return
+    with (
+        work.subfolder(REPLACED, of_anyone=True) as old,
+        work.beside.subfolder(work.output, of_anyone=True) as new,
+    ):
+        for name in old.names():
+            part = Part.of_name(name)
+            if part and read_written(old, part):
+                old.remove(name)
+            elif name.startswith(_PASSED_OVER) and not new.has(name):
+                old.rename(name, new, name)
+        if left := old.names():
+            raise UsageError(f"{old.path / left[0]} was in the folder that was replaced, and stays: move it away")
+    work.remove_subfolder(REPLACED)

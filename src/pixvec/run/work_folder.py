@@ -1,20 +1,20 @@
-"""The folder beside an output that holds what is unfinished, and the lock; and how a file appears whole or not at all.
+"""The folder beside an output that holds what is unfinished, and the lock.
 
 It is on the output's file system, so that a rename puts a finished file in its place. The lock ends with its owner,
-however that ends. What is found there and is not ours stays there.
+however that ends. A file in it says that the folder is pixvec's: in a folder without it, nothing is changed.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from pixvec.errors import UsageError
+from pixvec.own_files import OwnFolder, beside
 from pixvec.table import reporting_write_errors
 
 UNFINISHED: Final = "unfinished"
@@ -26,66 +26,119 @@ REPLACEMENT: Final = "replacement"
 REPLACED: Final = "replaced"
 """The folder that was replaced."""
 
+_MARK: Final = "pixvec.txt"
+_MARK_TEXT: Final = b"pixvec keeps unfinished work in this folder. The command that began it continues it.\n"
+_FOLDER_MODE: Final = 0o700
+
+
+class WorkFolder(OwnFolder):
+    """The folder of unfinished work for one output, locked.
+
+    Parameters
+    ----------
+    beside
+        The folder that the output is in, for files that go with it.
+    output
+        The output's name there.
+    """
+
+    def __init__(self, path: Path, descriptor: int, *, beside: OwnFolder, output: str) -> None:
+        super().__init__(path, descriptor)
+        self.beside = beside
+        self.output = output
+
+    def put_beside(self, name: str, new: str) -> None:
+        """Let a file that was written here appear beside the output, or as the output."""
+        self.put(name, self.beside, new)
+
+    def put_folder_beside(self, name: str) -> None:
+        """Let a folder that was made here appear as the output."""
+        self.rename(name, self.beside, self.output)
+        self.beside.flush()
+
+    @contextmanager
+    def open_if_there(self, name: str) -> Iterator[OwnFolder | None]:
+        """Open a folder in it, if there is one."""
+        if not self.has(name):
+            yield None
+            return
+        with self.subfolder(name) as folder:
+            yield folder
+
 
 @contextmanager
-def work_folder(output: Path) -> Iterator[Path]:
+def work_folder(output: Path) -> Iterator[WorkFolder]:
     """Hold the lock on an output, and give the folder to work in. It stays when something in it is worth keeping.
 
     Raises
     ------
     UsageError
-        When another run holds the lock.
+        When another run holds the lock, or what has the folder's name is not pixvec's.
     RunError
         When the file system refuses.
     """
-    folder = output.parent / f".{output.name}.pixvec"
-    lock = _lock(folder, output)
-    try:
-        yield folder
-    finally:
-        _tidy(folder, output)
-        os.close(lock)
+    with reporting_write_errors(output):
+        parent = beside(output)
+    with parent, _locked(parent, output) as work:
+        try:
+            yield work
+        finally:
+            _tidy(work)
 
 
-def put(unfinished: Path, place: Path) -> None:
-    """Let a file appear at its place, whole, and so that it survives a power cut."""
-    flush(unfinished)
-    unfinished.replace(place)
-    flush(place.parent)
-
-
-def flush(path: Path) -> None:
-    """Make a file, or the entries of a folder, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _tidy(folder: Path, output: Path) -> None:
+def _tidy(work: WorkFolder) -> None:
     """Leave nothing but what is worth keeping."""
     with suppress(OSError):  # a folder is not empty
-        for path in (folder / output.name, *folder.glob(f"{UNFINISHED}*")):
-            path.unlink(missing_ok=True)
-        if (folder / REPLACEMENT).exists():
-            (folder / REPLACEMENT).rmdir()
-        if output.exists():
-            shutil.rmtree(folder / REPLACED, ignore_errors=True)
-        folder.rmdir()
+        for name in work.names():
+            if name == work.output or name.startswith(UNFINISHED):
+                work.remove(name)
+        if work.has(REPLACEMENT):
+            work.remove_subfolder(REPLACEMENT)
+    with suppress(OSError):
+        if work.names() == [_MARK]:
+            work.remove(_MARK)
+            work.beside.remove_subfolder(work.path.name)
 
 
-def _lock(folder: Path, output: Path) -> int:
-    """Lock a folder; who held the lock before may have removed it after it was opened here."""
+@contextmanager
+def _locked(parent: OwnFolder, output: Path) -> Iterator[WorkFolder]:
+    """Lock the folder; who held the lock before may have removed it after it was opened here."""
+    name = f".{output.name}.pixvec"
     while True:
         with reporting_write_errors(output):
-            folder.mkdir(exist_ok=True)
-            descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise UsageError(f"another run is writing {output}: wait for it, or write to another file") from None
-        if folder.exists() and os.path.samestat(os.fstat(descriptor), folder.stat()):
-            return descriptor
-        os.close(descriptor)
+            folder = parent.subfolder(name, create=True, mode=_FOLDER_MODE)
+        with folder:
+            try:
+                fcntl.flock(folder.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f"another run is writing {output}: wait for it, or write to another file") from None
+            if _is_at(parent, name, folder):
+                with reporting_write_errors(output):
+                    _mark(folder)
+                yield WorkFolder(folder.path, folder.descriptor, beside=parent, output=output.name)
+                return
+
+
+def _is_at(parent: OwnFolder, name: str, folder: OwnFolder) -> bool:
+    """Tell whether a name still leads to an open folder."""
+    try:
+        with parent.subfolder(name) as found:
+            return os.path.samestat(os.fstat(found.descriptor), os.fstat(folder.descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _mark(folder: OwnFolder) -> None:
+    """Make a folder that is empty pixvec's, or check that it is."""
+    names = folder.names()
+    if not names:
+        with folder.create(_MARK) as file:
+            file.write(_MARK_TEXT)
+    elif _MARK not in names or not _MARK_TEXT.startswith(_head(folder)):
+        raise UsageError(f"{folder.path} is not a folder of pixvec's: it holds {names[0]}; move it away")
+
+
+def _head(folder: OwnFolder) -> bytes:
+    """Read what the mark says; less than it should where a power cut came between its making and its writing."""
+    with folder.read(_MARK) as file:
+        return file.read(len(_MARK_TEXT) + 1)

@@ -10,8 +10,10 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 
@@ -84,7 +86,7 @@ def open_table(path: str | os.PathLike[str], options: ReadOptions | None = None)
 
 
 def create_table(
-    path: str | os.PathLike[str],
+    where: str | os.PathLike[str] | BinaryIO,
     source: TableReader,
     results: pa.Schema,
     *,
@@ -95,8 +97,8 @@ def create_table(
 
     Parameters
     ----------
-    path
-        What to write, whatever its name: often a temporary file.
+    where
+        What to write, whatever its name: often a temporary file, which may be open, and is closed with the table.
     source
         The table whose chunks will be written.
     results
@@ -111,7 +113,10 @@ def create_table(
     RunError
         When the file system refuses.
     """
-    file = TableFile.of(Path(path), name=ending)
+    if isinstance(where, str | os.PathLike):
+        file = TableFile.of(Path(where), name=ending)
+    else:
+        file = replace(TableFile.of(Path(ending)), sink=where)
     with reporting_write_errors(file.path):
         return format_of(file).writer(file, source, results, dropped=dropped)
 

@@ -67,7 +67,7 @@ class ArrowWriter(GroupWriter):
         self, file: TableFile, source: TableReader, results: pa.Schema, *, dropped: Collection[str] = ()
     ) -> None:
         super().__init__(file, source, results, dropped=dropped)
-        self._sink = pa.OSFile(str(file.path), "wb")
+        self._sink = pa.PythonFile(file.create(), "w")
         # A file has one dictionary for each column of categories, which may only grow.
         options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
         self._file = pa.ipc.new_file(self._sink, self._schema, options=options)

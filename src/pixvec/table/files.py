@@ -30,11 +30,14 @@ class TableFile:
         The ending that says the format, in small letters: ``".csv"``.
     packing
         What it is compressed with: ``"gzip"``, ``"zstd"`` or nothing.
+    sink
+        The open file, where one is written that somebody else has opened.
     """
 
     path: Path
     ending: str
     packing: str | None = None
+    sink: BinaryIO | None = None
 
     @classmethod
     def of(cls, path: Path, *, name: str | None = None) -> Self:
@@ -62,9 +65,10 @@ class TableFile:
 
     def create(self) -> BinaryIO:
         """Open the file to write bytes that are packed on the way."""
+        sink = self.sink or self.path.open("wb")
         if self.packing is None:
-            return self.path.open("wb")
-        return io.BufferedWriter(pa.output_stream(self.path, compression=self.packing))
+            return sink
+        return io.BufferedWriter(pa.CompressedOutputStream(pa.PythonFile(sink, "w"), self.packing))
 
 
 @dataclass(frozen=True, slots=True)

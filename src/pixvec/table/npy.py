@@ -54,7 +54,7 @@ class NpyWriter(TableWriter):
             raise UsageError(f"{file.path.name} can hold nothing but vectors: write to a table")
         self._dim = results.types[0].list_size
         self._n_rows = 0
-        self._file = file.path.open("wb")
+        self._file = file.create()
         self._write_header()
 
     def _append(self, chunk: Chunk, results: pa.Table) -> None:  # noqa: ARG002 (nothing else fits in)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,10 +19,19 @@ READ_BUFFER_BYTES: Final = 1 << 20
 
 
 class ParquetReader:
-    """A Parquet file, read with bounded memory however large its row groups are."""
+    """A Parquet file, read with bounded memory however large its row groups are.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path
+        The file.
+    open_file
+        Opens it where not its path does.
+    """
+
+    def __init__(self, path: Path, *, open_file: Callable[[], BinaryIO] | None = None) -> None:
         self.path = path
+        self._open_file = open_file
         with self._open() as file:
             self.schema = file.schema_arrow
             self.n_rows = file.metadata.num_rows
@@ -39,8 +48,10 @@ class ParquetReader:
     def _open(self) -> Iterator[pq.ParquetFile]:
         # pre_buffer would read whole row groups ahead; a buffered stream holds a few pages of each column.
         try:
-            with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=READ_BUFFER_BYTES) as file:
-                yield file
+            with ExitStack() as opened:
+                where = opened.enter_context(self._open_file()) if self._open_file else self.path
+                file = pq.ParquetFile(where, pre_buffer=False, buffer_size=READ_BUFFER_BYTES)
+                yield opened.enter_context(file)
         except (pa.ArrowException, OSError) as error:
             raise UsageError(f"{self.path} cannot be read as Parquet: {error}") from error
 
@@ -55,13 +66,15 @@ class ParquetWriter(GroupWriter):
     ) -> None:
         super().__init__(file, source, results, dropped=dropped)
         # zstd makes vectors a tenth smaller; byte-stream-split would save as much again, but Spark 3.5 cannot read it.
-        self._file = pq.ParquetWriter(file.path, self._schema, compression="zstd")
+        self._sink = file.create()
+        self._file = pq.ParquetWriter(self._sink, self._schema, compression="zstd")
 
     def _write_group(self, table: pa.Table) -> None:
         self._file.write_table(table, row_group_size=ROW_GROUP_ROWS)
 
     def _close(self) -> None:
         self._file.close()
+        self._sink.close()
 
 
 def check_type(field: pa.Field) -> None:
