@@ -88,12 +88,12 @@ def work_folder(output: Path) -> Iterator[WorkFolder]:
 
 def _tidy(work: WorkFolder) -> None:
     """Leave nothing but what is worth keeping."""
-    with suppress(OSError):  # a folder is not empty
-        for name in work.names():
-            if name == work.output or name.startswith(UNFINISHED):
+    for name in work.names():
+        with suppress(OSError):  # a folder that is not empty, or a folder in the place of a file
+            if name == REPLACEMENT:
+                work.remove_subfolder(name)
+            elif name == work.output or name.startswith(UNFINISHED):
                 work.remove(name)
-        if work.has(REPLACEMENT):
-            work.remove_subfolder(REPLACEMENT)
     with suppress(OSError):
         if work.names() == [_MARK]:
             work.remove(_MARK)
