@@ -128,6 +128,19 @@ class OwnFolder:
         self.remove(name)
         return self.create(name)
 
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file whole or not at all, in the place of what has its name: of a link, the link itself.
+
+        Raises
+        ------
+        OSError
+            When the system refuses.
+        """
+        unfinished = f"{name}.{secrets.token_hex(4)}.tmp"
+        with self.create(unfinished) as file:
+            file.write(content)
+        self.rename(unfinished, self, name)
+
     def open_to_add(self, name: str) -> BinaryIO:
         """Open a file to read it and to add to its end; create it where there is none.
 

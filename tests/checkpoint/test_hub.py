@@ -118,6 +118,19 @@ def test_a_model_is_fetched_after_one_question_and_then_never_again(
     assert hub.requests == []
 
 
+def test_a_link_in_the_cache_is_replaced_and_not_written_through(hub: Hub) -> None:
+    make_checkpoint(hub.folder)
+    (victim := hub.folder.parent / "victim").write_text("precious")
+    refs = hub.folder.parent / "home" / "hub" / "models--org--tiny" / "refs"
+    refs.mkdir(parents=True)
+    (refs / "main").symlink_to(victim)
+    assert load(hub).startswith(COMMIT)
+    assert (victim.read_text(), [(path.name, path.read_text()) for path in refs.iterdir()]) == (
+        "precious",
+        [("main", COMMIT)],
+    )
+
+
 def test_safetensors_are_fetched_and_a_bin_beside_them_is_not(hub: Hub) -> None:
     make_checkpoint(hub.folder, weights_format="bin")
     make_checkpoint(hub.folder, weights_format="safetensors")

@@ -13,8 +13,8 @@ import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import huggingface_hub
@@ -41,6 +41,7 @@ from pixvec.checkpoint.folder import (
 )
 from pixvec.checkpoint.known import meant_model
 from pixvec.errors import ModelError
+from pixvec.own_files import OwnFolder
 
 _logger = logging.getLogger("pixvec")
 
@@ -143,10 +144,14 @@ def _download(repo_id: str, revision: str, commit: str, names: frozenset[str]) -
 
 def _remember_revision(snapshot: Path, revision: str) -> None:
     """Note the commit of a branch or tag, as the cache does when a file is asked for by that name."""
-    if revision != snapshot.name:
-        note = snapshot.parent.parent / "refs" / revision
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(snapshot.name)
+    if revision == snapshot.name:
+        return
+    *folders, name = ("refs", *PurePosixPath(revision).parts)
+    with ExitStack() as opened:
+        folder = opened.enter_context(OwnFolder.at(snapshot.parent.parent))
+        for part in folders:
+            folder = opened.enter_context(folder.subfolder(part, create=True, of_anyone=True))
+        folder.write(name, snapshot.name.encode())
 
 
 class _NoBar(tqdm):  # type: ignore[misc]  # tqdm has no types

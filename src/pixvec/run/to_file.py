@@ -13,6 +13,7 @@ from typing import Any
 from pixvec.columns import open_column
 from pixvec.errors import RunError, UsageError
 from pixvec.own_files import OwnFolder
+from pixvec.provenance import provenance_path
 from pixvec.result_columns import result_names, result_schema
 from pixvec.run.embedding import FILE_PART_ROWS, by_part, embed_parts, input_change
 from pixvec.run.facts import differences
@@ -68,6 +69,8 @@ def _free_name(folder: OwnFolder, place: Path) -> str:
     """Take a name that nothing has, for a table whose place is taken."""
     for number in count(os.getpid()):
         name = f"{place.stem}.{number}{place.suffix}"
+        if folder.has(provenance_path(Path(name)).name):
+            continue
         with suppress(FileExistsError):
             folder.create(name).close()
             return name
