@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -54,6 +56,19 @@ def test_a_table_that_changed_meanwhile_is_not_written(tmp_path: Path, n_added: 
     source = open_frame(pa.table({"a": [1, 2, 3]}))
     with pytest.raises(RunError, match="has other rows than when it was read first"):
         write_with_columns(source, pa.table({"b": [0] * n_added}), tmp_path / "o.parquet", restart=False)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "jsonl.zst", "parquet", "arrow"])
+def test_a_full_disk_is_one_line_whatever_the_format(tmp_path: Path, ending: str) -> None:
+    table = pa.table({"a": np.random.default_rng(0).random(20_000)})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(RunError, match=rf"o\.{ending} cannot be written: File too large"):
+            write_with_columns(open_frame(table), pa.table({}), tmp_path / f"o.{ending}", restart=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert names(tmp_path) == []
 
 

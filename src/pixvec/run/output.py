@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -49,8 +49,14 @@ def creating(work: WorkFolder, output: Path) -> Iterator[BinaryIO]:
     """
     with reporting_write_errors(output):
         file = work.create_anew(work.output)
-    with file:
+    try:
         yield file
+    except BaseException:
+        with suppress(OSError):  # what made it fail is what is told
+            file.close()
+        raise
+    with reporting_write_errors(output):
+        file.close()
 
 
 def put_table(work: WorkFolder, facts: Mapping[str, Any], *, output: Path, name: str | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -53,7 +53,7 @@ class PartWriter:
     def put(self, folder: OwnFolder, part: Part, facts: Mapping[str, Any]) -> None:
         """Let the part appear in a folder, with what it was made with."""
         written = {"facts": dict(facts), "input_sha256": part.input_sha256, "failures": part.failures}
-        with reporting_write_errors(self._output):
+        with reporting_write_errors(self._output), closing(self):
             file = self._flush()
             file.add_key_value_metadata({METADATA_KEY: json.dumps(written, sort_keys=True).encode()})
             file.close()
@@ -75,7 +75,7 @@ class PartWriter:
     def close(self) -> None:
         """Give up what was not put."""
         for file in filter(None, (self._file, self._sink)):
-            with suppress(OSError):
+            with suppress(OSError, pa.ArrowException):
                 file.close()
 
 
