@@ -19,6 +19,7 @@ from typing import BinaryIO, Final, Self
 from pixvec.errors import UsageError
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_LOOK_UP: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC if hasattr(os, "O_PATH") else None
 # A FIFO or a device that takes the place of a file after the look at it must not keep us waiting.
 _FILE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW: Final = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -48,7 +49,12 @@ class OwnFolder:
         OSError
             When there is none, or it cannot be opened.
         """
-        return cls(path, os.open(path, _FOLDER))
+        try:
+            return cls(path, os.open(path, _FOLDER))
+        except PermissionError:
+            if _LOOK_UP is None:
+                raise
+            return cls(path, os.open(path, _LOOK_UP))  # names can be looked up in a folder that may not be listed
 
     def subfolder(self, name: str, *, create: bool = False, mode: int = 0o777, of_anyone: bool = False) -> OwnFolder:
         """Open a folder in it; with `of_anyone` also another user's, which is for one that the user named.

@@ -210,7 +210,7 @@ def test_parts_of_an_output_folder_are_regular_files_of_pixvecs(
     part.unlink()
     put_in(folder / "o", part.name, put)
     before = seen(part)
-    for more in ({}, {"retry_codes": "http_404"}):
+    for more in ({}, {"retry_codes": "http_404"}, {"restart": True}):
         with pytest.raises(UsageError, match=r"parquet is (a link|not a regular file|no part of pixvec's)"):
             embed(folder, "o/", options, **more)
     assert seen(part) == before
@@ -327,6 +327,24 @@ def test_another_users_files_are_refused(
     os.chown(work_of(folder, "o.parquet"), 4321, -1)
     with pytest.raises(UsageError, match=r"\.pixvec is another user's \(user id 4321\)"):
         embed(folder, "o.parquet", options)
+
+
+@as_root
+@pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="other systems open no folder that they may not list")
+def test_files_beside_a_table_are_found_in_a_folder_that_may_not_be_listed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.chmod(0o711)
+    monkeypatch.chdir(folder)
+    os.seteuid(65534)
+    try:
+        with OwnFolder.at(Path()) as opened:
+            with opened.read("in.csv", of_anyone=True) as file:
+                assert file.readline() == b"image_url\n"
+            with pytest.raises(UsageError, match=r"in\.csv is another user's"):
+                opened.read("in.csv")
+    finally:
+        os.seteuid(0)
 
 
 @as_root

@@ -126,7 +126,7 @@ def finished_parts(folder: OwnFolder, facts: Mapping[str, Any]) -> list[Part]:
 
 
 def _read_part(folder: OwnFolder, named: Part, facts: Mapping[str, Any]) -> Part | None:
-    written = read_written(folder, named)
+    written = _read_or_remove(folder, named)
     if written is None:
         return None
     check_same_run(folder, written["facts"], facts)
@@ -149,7 +149,7 @@ def check_same_run(folder: OwnFolder, then: Mapping[str, Any], now: Mapping[str,
 
 
 def read_written(folder: OwnFolder, part: Part) -> dict[str, Any] | None:
-    """Read what a part says of itself; None where it was torn, which removes it.
+    """Read what a part says of itself; None where it was torn.
 
     Raises
     ------
@@ -174,9 +174,16 @@ def read_written(folder: OwnFolder, part: Part) -> dict[str, Any] | None:
             is_parquet = False
     if not is_parquet:
         raise UsageError(f"{path} is no part of pixvec's: move it away")
-    _LOGGER.warning("%s is torn, and is made again", path)
-    folder.remove(part.name)
     return None
+
+
+def _read_or_remove(folder: OwnFolder, part: Part) -> dict[str, Any] | None:
+    """Read what a part says of itself; one that was torn is removed."""
+    written = read_written(folder, part)
+    if written is None:
+        _LOGGER.warning("%s is torn, and is made again", folder.path / part.name)
+        folder.remove(part.name)
+    return written
 
 
 def _written(metadata: pq.FileMetaData) -> dict[str, Any]:
@@ -216,7 +223,8 @@ def remove_obsolete_parts(folder: OwnFolder, table: Path, facts: Mapping[str, An
 
     What retries the table as it is stays.
     """
-    made_with = {part.name: written["facts"] for part in list_parts(folder) if (written := read_written(folder, part))}
+    read = {part.name: _read_or_remove(folder, part) for part in list_parts(folder)}
+    made_with = {name: written["facts"] for name, written in read.items() if written}
     made_with |= {name: piece.facts for name in list_pieces(folder) if (piece := ReadPiece.of(folder, name))}
     now = file_sha256(table) if made_with else None
     for name, then in made_with.items():

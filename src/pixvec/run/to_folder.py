@@ -16,7 +16,7 @@ from pixvec.run.digest import RowsDigest
 from pixvec.run.embedding import embed_parts
 from pixvec.run.job import Job
 from pixvec.run.part_files import PartWriter
-from pixvec.run.parts import Part, read_written, replacement_folder
+from pixvec.run.parts import Part, list_parts, read_written, replacement_folder
 from pixvec.run.thumbnails import put_thumbnails
 from pixvec.run.work_folder import REPLACED, REPLACEMENT, UNFINISHED, WorkFolder
 from pixvec.table import check_path, open_frame, reporting_write_errors
@@ -37,6 +37,8 @@ def embed_to_folder(job: Job, work: WorkFolder, place: Path) -> None:
     """
     _check_is_ours(place)
     is_there = place.exists() and any(place.iterdir())
+    if is_there and job.options.restart:
+        _check_parts(work)
     with replacement_folder(work, restart=job.options.restart, replaces=is_there) as replacement:
         if replacement:
             parts = _embed(job, work, replacement, is_replacing=True)
@@ -106,6 +108,13 @@ def _check_is_ours(place: Path) -> None:
                 )
 
 
+def _check_parts(work: WorkFolder) -> None:
+    """Check, before any work, that what will be replaced are parts of pixvec's."""
+    with work.beside.subfolder(work.output, of_anyone=True) as folder:
+        for part in list_parts(folder):
+            read_written(folder, part)
+
+
 def _write_empty(job: Job, work: WorkFolder, folder: OwnFolder) -> None:
     """Write a part without rows, so that a table without rows has its columns."""
     results = result_table([], job.results)
@@ -138,7 +147,8 @@ def discard_replaced(work: WorkFolder) -> None:
     ):
         for name in old.names():
             part = Part.of_name(name)
-            if part and read_written(old, part):
+            if part:
+                read_written(old, part)  # which refuses one that is not ours
                 old.remove(name)
             elif name.startswith(_PASSED_OVER) and not new.has(name):
                 old.rename(name, new, name)
