@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from pixvec.checkpoint import load
 from pixvec.checkpoint.known import KNOWN_MODELS, KnownModel
+from pixvec.checkpoint.tensors import text_tensors, vision_tensors
 from pixvec.cli.models import models
 from pixvec.errors import ModelError
-from pixvec.testing import checkpoints
 from pixvec.testing.checkpoints import PRESETS, make_checkpoint
 
 SHAPES = {
@@ -33,9 +33,8 @@ FROM_THE_HUB = [known for known in KNOWN_MODELS if known.name != "demo"]
 @pytest.mark.parametrize("known", FROM_THE_HUB, ids=lambda known: known.name)
 def test_what_is_known_of_a_model_follows_from_its_shape(known: KnownModel) -> None:
     shape = PRESETS[SHAPES[max((name for name in SHAPES if known.name.startswith(name)), key=len)]]
-    n_positions = (shape.vision.image_size // shape.vision.patch_size) ** 2 + 1
-    tensors = checkpoints._tensors(shape.vision, shape.text, n_positions)
-    n_bytes = sum(4 * math.prod(dims) for _, dims, _ in tensors)
+    tensors = [*vision_tensors(shape.vision), *text_tensors(shape.text)]
+    n_bytes = sum(4 * math.prod(dims) for _, dims in tensors)
     assert (known.dim, known.image_size) == (shape.vision.projection_dim, shape.vision.image_size)
     assert known.megabytes == round(n_bytes / 1e6)
 

@@ -292,7 +292,8 @@ def test_a_file_says_that_it_is_of_texts_and_can_be_searched(
     facts = read_provenance(schema, "embedding") or {}
     assert schema.names == ["id", "t", "u", *RESULTS]
     assert (facts["embedded"], facts["column"], "decode" in facts) == ("texts", "t", False)
-    assert pixvec.search(tmp_path / "out.parquet", "picture 7", k=1)["id"].to_pylist() == [7]
+    found = pixvec.search(tmp_path / "out.parquet", "picture 7", k=1, model=options["model"])
+    assert found["id"].to_pylist() == [7]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ or whose files have the same hash. It must not know where tables come from, nor 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final, Literal, TypeAlias
@@ -22,6 +21,7 @@ from pixvec.output_file import check_new_columns
 from pixvec.result_columns import result_names
 from pixvec.table import TableReader, open_frame
 from pixvec.table.cell_text import is_text
+from pixvec.untrusted import parse_json
 from pixvec.values import Vectors
 from pixvec.vector_table import CHUNK_ROWS, find_vector_column, open_rows, read_vector_column
 from pixvec.words import count
@@ -311,7 +311,7 @@ def _structs(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _from_json(cell: str | None) -> dict[str, Any] | None:
     try:
-        said = json.loads(cell or "null")
-    except (ValueError, RecursionError):
+        said = parse_json(cell or "null")
+    except ValueError:
         return None
     return {fact: said.get(fact) for fact in _FACTS} if isinstance(said, dict) else None

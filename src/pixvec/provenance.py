@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import PIL
 
-from pixvec.checkpoint import ProcessorConfig, TextConfig, VisionConfig
+from pixvec.checkpoint import ProcessorConfig, StatedModel, TextConfig, VisionConfig
 from pixvec.engine import computed_by
 from pixvec.model import ClipModel, ModelOptions
 from pixvec.reach import reach
@@ -71,12 +71,12 @@ def same_bits(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: facts[name] for name in _SAME_BITS if name in facts}
 
 
-def model_named(facts: Mapping[str, Any]) -> str | None:
-    """Name the model that vectors were made with, as the option `model` takes it; None where nothing says so."""
+def model_stated(facts: Mapping[str, Any]) -> StatedModel | None:
+    """Give the model that a table says its vectors were made with, as the option `model` takes it; None if none."""
     name, revision = facts.get("model"), facts.get("revision")
     if not name:
         return None
-    return f"{str(name).partition('@')[0]}@{revision}" if revision else str(name)
+    return StatedModel(f"{name.partition('@')[0]}@{revision}" if revision else name)
 
 
 def made_with(model: ClipModel, settings: Settings) -> str:

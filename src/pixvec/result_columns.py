@@ -7,7 +7,7 @@ made with (the provenance) travels in the vector field's metadata. Knows neither
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from operator import attrgetter
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pixvec.errors import UsageError
 from pixvec.options import Options, option
+from pixvec.untrusted import parse_json
 from pixvec.values import ImageFacts, Row, Vectors
 
 PROVENANCE_KEY: Final = b"pixvec"
@@ -95,9 +96,80 @@ def provenance_metadata(facts: Mapping[str, Any] | None) -> dict[bytes, str] | N
 
 
 def read_provenance(schema: pa.Schema, column: str) -> dict[str, Any] | None:
-    """Read what the vectors of `column` were made with; None where nobody wrote it down."""
+    """Read what the vectors of `column` were made with; None where nobody wrote it down, or what stands there is not.
+
+    The table may be a stranger's: it is read as `checked_facts` says.
+    """
     metadata = schema.field(column).metadata or {}
-    return json.loads(metadata[PROVENANCE_KEY]) if PROVENANCE_KEY in metadata else None
+    return parse_facts(metadata[PROVENANCE_KEY]) if PROVENANCE_KEY in metadata else None
+
+
+def parse_facts(text: str | bytes) -> dict[str, Any] | None:
+    """Read the JSON of what vectors were made with; None where it is none, or not as `checked_facts` wants it."""
+    try:
+        return checked_facts(parse_json(text))
+    except ValueError:
+        return None
+
+
+def checked_facts(said: object) -> dict[str, Any] | None:
+    """Take what vectors were made with as it is if each fact that is known has its type and a bounded size, else None.
+
+    Of a fact that is not, nobody knows what it stood for; without it, vectors of several models might look like one's.
+    """
+    if not isinstance(said, dict) or not all(_FACT_CHECKS[name](said[name]) for name in _FACT_CHECKS.keys() & said):
+        return None
+    return said
+
+
+def _is_text(fact: object) -> bool:
+    return isinstance(fact, str) and len(fact) <= _MAX_FACT_CHARS
+
+
+def _is_text_or_none(fact: object) -> bool:
+    return fact is None or _is_text(fact)
+
+
+def _is_hash(fact: object) -> bool:
+    return isinstance(fact, str) and len(fact) <= _MAX_HASH_CHARS
+
+
+def _is_hash_or_none(fact: object) -> bool:
+    return fact is None or _is_hash(fact)
+
+
+def _is_count(fact: object) -> bool:
+    return type(fact) is int and fact >= 0
+
+
+def _is_flag(fact: object) -> bool:
+    return isinstance(fact, bool)
+
+
+def _is_config(fact: object) -> bool:
+    return fact is None or isinstance(fact, dict)
+
+
+def _is_texts(fact: object) -> bool:
+    return isinstance(fact, list) and all(map(_is_text, fact))
+
+
+_MAX_FACT_CHARS: Final = 65_536
+"""Of ``allow_address`` and the like, which list what a command line may hold."""
+_MAX_HASH_CHARS: Final = 128
+_FACT_CHECKS: Final[Mapping[str, Callable[[object], bool]]] = {
+    **dict.fromkeys(
+        ("embedded", "model", "precision", "decode", "pixvec_version", "column", "output_column"), _is_text
+    ),
+    **dict.fromkeys(("allow_address", "allow_bucket", "opt_out", "formats", "files_under"), _is_text),
+    **dict.fromkeys(("revision", "files_folder"), _is_text_or_none),
+    "weights_sha256": _is_hash,
+    "table_sha256": _is_hash_or_none,
+    **dict.fromkeys(("dim", "embedding_version", "max_redirects", "max_bytes", "max_pixels"), _is_count),
+    **dict.fromkeys(("normalize", "allow_private", "data_urls", "image_info"), _is_flag),
+    **dict.fromkeys(("vision", "text", "processor"), _is_config),
+    "liftable": _is_texts,
+}
 
 
 def read_sha256(image: object) -> bytes | None:
@@ -115,8 +187,8 @@ def read_sha256(image: object) -> bytes | None:
 def read_image(image: object) -> dict[str, Any]:
     """Read a cell of the image column as a dict, whatever its values are; an empty one where it is none."""
     try:
-        known = json.loads(image) if isinstance(image, str) else image
-    except (ValueError, RecursionError):
+        known = parse_json(image) if isinstance(image, str) else image
+    except ValueError:
         return {}
     return known if isinstance(known, dict) else {}
 

@@ -20,11 +20,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pixvec.api import Embedder
-from pixvec.errors import ModelError, PixvecWarning, UsageError
+from pixvec.checkpoint import StatedModel
+from pixvec.errors import PixvecWarning, UsageError
 from pixvec.gallery.thumbnails import PictureOptions
+from pixvec.naming import shown
 from pixvec.nearest import HashOf, Hits, nearest_images, nearest_rows
 from pixvec.options import option, takes_options
-from pixvec.provenance import model_named
+from pixvec.provenance import model_stated
 from pixvec.result_columns import read_sha256, result_names
 from pixvec.table import TableReader, open_frame
 from pixvec.values import Vectors
@@ -204,31 +206,26 @@ def _open_model(column: str, provenance: dict[str, Any] | None, options: SearchO
             stacklevel=6,  # where `search` was called
         )
     shared = {field.name: getattr(options, field.name) for field in fields(PictureOptions)}
-    try:
-        embedder = Embedder(model=name, precision=options.precision, **shared)
-    except ModelError as error:
-        if options.model is None:
-            error.add_note("the table says that its vectors are of this model; if it is elsewhere, say so with `model`")
-        raise
+    embedder = Embedder(model=name, precision=options.precision, **shared)
     if provenance is not None:
         _check_space(column, provenance, embedder)
     return embedder
 
 
-def _model_name(column: str, provenance: dict[str, Any] | None) -> str:
-    name = model_named(provenance or {})
-    if name is None:
+def _model_name(column: str, provenance: dict[str, Any] | None) -> StatedModel:
+    stated = model_stated(provenance or {})
+    if stated is None:
         raise UsageError(f"name the model that the vectors of {column!r} were made with, with `model`")
-    return name
+    return stated
 
 
 def _check_space(column: str, provenance: dict[str, Any], embedder: Embedder) -> None:
     """Compare the model's weights with those that the vectors were made with."""
     needed, here = provenance.get("weights_sha256"), embedder.provenance()["weights_sha256"]
     if needed and needed != here:
-        model = provenance.get("model")
+        model = shown(provenance.get("model", "?"))
         raise UsageError(
-            f"the vectors of {column!r} are of another model than {embedder.model}: they need {model!r} "
+            f"the vectors of {column!r} are of another model than {os.fspath(embedder.model)}: they need {model} "
             f"(weights {str(needed)[:12]}, not {here[:12]}); name it with `model`"
         )
 

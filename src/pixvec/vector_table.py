@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from pixvec.columns import open_column
 from pixvec.errors import UsageError
-from pixvec.naming import unknown
-from pixvec.result_columns import read_provenance
+from pixvec.naming import shown, unknown
+from pixvec.result_columns import checked_facts, read_provenance
 from pixvec.run.output import read_facts
 from pixvec.table import Frame, TableReader, keeps_metadata, open_frame, open_table
 from pixvec.table.folder import FolderReader
@@ -171,7 +171,7 @@ def check_one_space(table: TableReader, name: str) -> None:
     for file, said in _facts_by_file(table, name).items():
         facts = said or {}
         if weights := facts.get("weights_sha256"):
-            models[weights] = f"{facts.get('model')!r} in {file}"
+            models[weights] = f"{shown(facts.get('model', '?'))} in {file}"
     if len(models) > 1:
         raise UsageError(f"the vectors of {name!r} are of several models, {' and '.join(models.values())}")
 
@@ -180,18 +180,10 @@ def _facts_by_file(table: TableReader, name: str) -> dict[str, dict[str, Any] | 
     """Read what a table's files that have a column say of it, within or beside them, by the files' names."""
     files = table.files if isinstance(table, FolderReader) else {Path(): table}
     return {
-        str(path): _provenance(reader.schema, name) or provenance_beside(path).get(name)
+        str(path): read_provenance(reader.schema, name) or provenance_beside(path).get(name)
         for path, reader in files.items()
         if name in reader.schema.names
     }
-
-
-def _provenance(schema: pa.Schema, name: str) -> dict[str, Any] | None:
-    try:
-        facts = read_provenance(schema, name)
-    except ValueError:  # under our key, and not ours
-        return None
-    return facts if isinstance(facts, dict) else None
 
 
 def provenance_beside(path: Path | None) -> dict[str, dict[str, Any]]:
@@ -203,7 +195,8 @@ def provenance_beside(path: Path | None) -> dict[str, dict[str, Any]]:
         return {}
     facts = read_facts(path, "") or {}
     columns = facts.get("columns", {facts["output_column"]: facts} if "output_column" in facts else {})
-    return {name: said for name, said in columns.items() if isinstance(said, dict)} if isinstance(columns, dict) else {}
+    checked = {name: checked_facts(said) for name, said in columns.items()} if isinstance(columns, dict) else {}
+    return {name: said for name, said in checked.items() if said is not None}
 
 
 def _as_arrow(frame: Frame) -> pa.Table:

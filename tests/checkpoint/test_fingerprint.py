@@ -25,12 +25,27 @@ def test_the_hash_of_shards_is_that_of_their_hashes(tmp_path: Path) -> None:
     assert hashlib.sha256(digests.encode()).hexdigest() == hash_files([tmp_path / "a", tmp_path / "b"])
 
 
-def test_a_link_into_the_hubs_cache_is_named_by_its_target(tmp_path: Path) -> None:
+def test_a_link_is_named_by_its_target_in_the_hubs_cache_alone(tmp_path: Path) -> None:
     digest = "0123456789abcdef" * 4
-    (tmp_path / "blobs").mkdir()
-    (tmp_path / "blobs" / digest).write_bytes(b"not these")
+    for folder in ("blobs", "other/blobs"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / digest).write_bytes(b"not these")
     (tmp_path / "link").symlink_to(f"blobs/{digest}")
-    assert digest == hash_files([tmp_path / "link"])
+    (tmp_path / "out").symlink_to(f"other/blobs/{digest}")
+    found = [hash_files([tmp_path / name], blobs=tmp_path / "blobs") for name in ("link", "out")]
+    assert [digest, hashlib.sha256(b"not these").hexdigest()] == found
+    assert found[1] == hash_files([tmp_path / "link"])
+
+
+def test_a_file_that_was_replaced_is_hashed_anew_though_its_time_was_set_back(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"weights")
+    before = path.stat()
+    hash_files([path])
+    with path.open("r+b") as file:
+        file.write(b"WEIGHTS")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert hashlib.sha256(b"WEIGHTS").hexdigest() == hash_files([path])
 
 
 def test_a_hash_is_remembered_until_the_file_changes(tmp_path: Path, memory: Path) -> None:

@@ -160,10 +160,12 @@ def test_wrong_use_is_named(options: dict[str, object], message: str, run: Run) 
 
 
 @OUTPUTS
-def test_a_retry_takes_the_model_that_the_table_names(output: str, run: Run, server: ImageServer) -> None:
+def test_a_retry_opens_no_folder_that_only_the_table_names(output: str, run: Run, server: ImageServer) -> None:
     run(output)
     heal(server)
-    del run.options["model"]
-    assert run(output, retry_failed=True).n_new == 2
+    folder = run.options.pop("model")
+    with pytest.raises(pixvec.ModelError, match="neither demo nor in the hub's cache"):
+        run(output, retry_failed=True)
+    assert run(output, retry_failed=True, model=folder).n_new == 2
     with pytest.raises(pixvec.UsageError, match="the model's weights"):
         run(output, retry_codes="http_403", model="demo")

@@ -6,6 +6,7 @@ In: a Hugging Face repository id with optional ``@revision``, a folder in the sa
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,17 +15,28 @@ from typing import Final
 
 from pixvec.checkpoint import folder as folders
 from pixvec.checkpoint.config import TextConfig, VisionConfig, read_towers
-from pixvec.checkpoint.fingerprint import hash_files
 from pixvec.checkpoint.known import meant_model
 from pixvec.checkpoint.processor import ProcessorConfig, read_processor
+from pixvec.checkpoint.tensors import text_tensors, vision_tensors
 from pixvec.checkpoint.weights import Weights
 from pixvec.demo import FOLDER as DEMO_FOLDER
 from pixvec.errors import ModelError
+from pixvec.naming import shown
 
-__all__ = ["Checkpoint", "ProcessorConfig", "TextConfig", "VisionConfig", "Weights", "load"]
+__all__ = [
+    "Checkpoint",
+    "ProcessorConfig",
+    "StatedModel",
+    "StatedModelError",
+    "TextConfig",
+    "VisionConfig",
+    "Weights",
+    "load",
+]
 
 _SUCH_AS: Final = " such as openai/clip-vit-base-patch32"
-_REPOSITORY: Final = re.compile(r"(?P<id>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
+_REPOSITORY: Final = re.compile(r"(?P<id>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>(?!/|.*\.\.)[\w./-]+))?", re.ASCII)
+"""As in git, no revision holds two dots: the cache has a file of each revision's name."""
 
 
 @dataclass(frozen=True)  # without slots: the hash of the weights is computed on first use and kept
@@ -47,6 +59,8 @@ class Checkpoint:
         ``tokenizer.json``, or ``vocab.json`` and ``merges.txt``, or nothing.
     weights
         The tensors, mapped from the files.
+    blobs
+        Where the hub's cache holds the files under the names of their hashes, if it is the hub's cache.
     """
 
     name: str
@@ -57,27 +71,70 @@ class Checkpoint:
     processor: ProcessorConfig
     tokenizer_files: tuple[Path, ...]
     weights: Weights = field(repr=False, compare=False)
+    blobs: Path | None = field(default=None, repr=False, compare=False)
+
+    def text_tower(self) -> TextConfig:
+        """Return the text tower's config, its weights checked.
+
+        Raises
+        ------
+        ModelError
+            When there is no text tower, or a part of it is missing.
+        """
+        if self.text is None:
+            raise ModelError(f"{self.name} has no text tower: it embeds images only")
+        self.weights.check(text_tensors(self.text))
+        return self.text
 
     @cached_property
     def weights_hash(self) -> str:
         """The SHA-256 of the weights in hex, which names the space that vectors lie in."""
-        return hash_files(self.weights.paths)
+        return self.weights.hash(blobs=self.blobs)
 
 
-def load(name: str) -> Checkpoint:
+@dataclass(frozen=True, slots=True)
+class StatedModel(os.PathLike[str]):
+    """A model's name as a table states it, and not the user; taken where the name of a model is.
+
+    A table may be a stranger's. So it opens no folder, and nothing is fetched: the model is ``demo``, or a repository
+    that the hub's cache holds already.
+    """
+
+    name: str
+
+    def __fspath__(self) -> str:
+        return self.name
+
+
+class StatedModelError(ModelError):
+    """A table names a model that is loaded only if the user names it."""
+
+    def __init__(self, model: str) -> None:
+        named = f"`model={model!r}`" if "`" not in model else "`model`"
+        super().__init__(
+            f"the table says that its vectors are of the model {shown(model)}, which is neither demo nor in the hub's "
+            f"cache, and nothing else that a table names is opened or fetched: if you trust it, name it with {named}"
+        )
+        self.model = model
+
+
+def load(name: str | os.PathLike[str]) -> Checkpoint:
     """Find a model by its name and open it.
 
     Parameters
     ----------
     name
         ``demo``, the small model that comes with pixvec; or a folder (any that exists, or whatever starts with ``.``,
-        ``~`` or ``/``); or a Hugging Face repository id with optional ``@revision``.
+        ``~`` or ``/``); or a Hugging Face repository id with optional ``@revision``. A `StatedModel` is no folder.
 
     Raises
     ------
     ModelError
         The model cannot be found or reached, or its files are not a CLIP checkpoint with a projection.
     """
+    if isinstance(name, StatedModel):
+        return _load_stated(name.name)
+    name = os.fspath(name)
     if name == "demo":
         return _open(name, DEMO_FOLDER, revision=None)
     path = Path(name).expanduser() if name.startswith("~/") else Path(name)
@@ -90,8 +147,27 @@ def load(name: str) -> Checkpoint:
 
     from pixvec.checkpoint import hub  # noqa: PLC0415 (the hub's client is heavy, and a folder does without it)
 
-    snapshot = hub.locate(repository["id"], revision=repository["revision"] or "main")
-    return _open(name, snapshot, revision=snapshot.name)
+    return _open_cached(name, hub.locate(repository["id"], revision=repository["revision"] or "main"))
+
+
+def _load_stated(name: str) -> Checkpoint:
+    if name == "demo":
+        return _open(name, DEMO_FOLDER, revision=None)
+    if (repository := _REPOSITORY.fullmatch(name)) is None or name.startswith("."):
+        raise StatedModelError(name)
+
+    from pixvec.checkpoint import hub  # noqa: PLC0415 (as above)
+
+    snapshot = hub.find_cached(repository["id"], revision=repository["revision"] or "main")
+    if snapshot is None:
+        raise StatedModelError(name)
+    return _open_cached(name, snapshot)
+
+
+def _open_cached(name: str, snapshot: Path) -> Checkpoint:
+    from pixvec.checkpoint import hub  # noqa: PLC0415 (as above)
+
+    return _open(name, snapshot, revision=snapshot.name, blobs=hub.blobs_of(snapshot))
 
 
 def _is_folder(path: Path) -> bool:
@@ -101,12 +177,13 @@ def _is_folder(path: Path) -> bool:
         raise ModelError(f"{str(path)[:80]!r} cannot be a model: {error.strerror}") from None
 
 
-def _open(name: str, folder: Path, *, revision: str | None) -> Checkpoint:
+def _open(name: str, folder: Path, *, revision: str | None, blobs: Path | None = None) -> Checkpoint:
     vision, text = read_towers(folder)
     processor = read_processor(folder, image_size=vision.image_size)
     weights = Weights.open(folders.weight_files(folder))
     if "visual_projection.weight" not in weights:
         raise ModelError(f"{folder}: not a CLIP checkpoint with a projection: no tensor visual_projection.weight")
+    weights.check(vision_tensors(vision))
     return Checkpoint(
         name=name,
         revision=revision,
@@ -116,4 +193,5 @@ def _open(name: str, folder: Path, *, revision: str | None) -> Checkpoint:
         processor=processor,
         tokenizer_files=tuple(folder / file for file in folders.choose_tokenizer(folders.file_names(folder))),
         weights=weights,
+        blobs=blobs,
     )

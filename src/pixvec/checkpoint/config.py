@@ -9,7 +9,6 @@ The defaults are those of ``CLIPVisionConfig``, ``CLIPTextConfig`` and ``CLIPCon
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,6 +18,24 @@ from pixvec.checkpoint.folder import CONFIG, blaming, read_json
 from pixvec.errors import ModelError
 
 _ACTIVATIONS: Final = ("quick_gelu", "gelu")
+_MAXIMA: Final[Mapping[str, float]] = {
+    "hidden_size": 16_384,
+    "intermediate_size": 65_536,
+    "projection_dim": 16_384,
+    "num_hidden_layers": 256,
+    "num_attention_heads": 1_024,
+    "layer_norm_eps": 1.0,
+    "num_channels": 16,
+    "image_size": 4_096,
+    "patch_size": 4_096,
+    "vocab_size": 1 << 20,
+    "max_position_embeddings": 8_192,
+    "eos_token_id": 1 << 20,
+}
+"""Some ten times what the largest models have; what claims more is out to cost time or memory."""
+_MAX_PATCHES: Final = 16_384
+_MIN_EPS: Final = 1e-12
+"""What is added to a variance, so that no constant row is divided by zero in float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +50,7 @@ class _TowerConfig:
 
     def __post_init__(self) -> None:
         if self.hidden_act not in _ACTIVATIONS:
-            raise ModelError(f"hidden_act is {self.hidden_act!r}; pixvec knows {' and '.join(_ACTIVATIONS)}")
+            raise ModelError(f"hidden_act is {self.hidden_act!r:.60}; pixvec knows {' and '.join(_ACTIVATIONS)}")
         if self.hidden_size % self.num_attention_heads:
             raise ModelError(
                 f"hidden_size {self.hidden_size} is no multiple of num_attention_heads {self.num_attention_heads}"
@@ -68,6 +85,8 @@ class VisionConfig(_TowerConfig):
             raise ModelError(f"num_channels is {self.num_channels}; pixvec embeds pictures of 3 channels")
         if self.patch_size > self.image_size:
             raise ModelError(f"patch_size {self.patch_size} is larger than image_size {self.image_size}")
+        if (n_patches := (self.image_size // self.patch_size) ** 2) > _MAX_PATCHES:
+            raise ModelError(f"image_size and patch_size make {n_patches:,} patches; at most {_MAX_PATCHES:,} are read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +125,7 @@ def _towers(config: Mapping[str, Any]) -> tuple[VisionConfig, TextConfig | None]
         case "clip_vision_model":
             return VisionConfig.from_json(config), None
         case other:
-            raise ModelError(f"not a CLIP checkpoint: model_type is {other!r}, not 'clip' or 'clip_vision_model'")
+            raise ModelError(f"not a CLIP checkpoint: model_type is {other!r:.60}, not 'clip' or 'clip_vision_model'")
 
 
 def _tower_values(config: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -122,15 +141,20 @@ def _number_or_text(name: str, value: Any, type_name: str) -> int | float | str:
     match type_name, value:
         case "int", bool():
             pass
-        case "int", int() if value > 0:
+        case "int", int() if 0 < value <= _MAXIMA[name]:
             return value
-        case "int", [int() as height, int() as width] if height == width and height > 0:
+        case "int", [int() as height, int() as width] if height == width and 0 < height <= _MAXIMA[name]:
             return height
-        case "float", int() | float() if 0 < value <= sys.float_info.max:
+        case "float", int() | float() if _MIN_EPS <= value <= _MAXIMA[name]:
             return value
         case "str", str():
             return value
-    raise ModelError(f"{name} is {value!r}, which is no {_EXPECTED[type_name]}")
+    expected = _EXPECTED[type_name].format(maximum=_MAXIMA.get(name, 0))
+    raise ModelError(f"{name} is {value!r:.60}, which is no {expected}")
 
 
-_EXPECTED: Final = {"int": "positive integer", "float": "positive number", "str": "text"}
+_EXPECTED: Final = {
+    "int": "positive integer up to {maximum:,}",
+    "float": f"number from {_MIN_EPS} to {{maximum}}",
+    "str": "text",
+}

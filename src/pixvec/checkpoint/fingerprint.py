@@ -14,28 +14,60 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pixvec.errors import ModelError
+from pixvec.untrusted import MAX_JSON_BYTES, open_regular, parse_json, read_regular
+
 _SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
 _MAX_REMEMBERED: Final = 64
 
 
-def hash_files(paths: Sequence[Path]) -> str:
-    """Return the hash of one file, or of the hashes of several in the order given."""
-    hashes = [_hash_file(path) for path in paths]
+def hash_files(paths: Sequence[Path], *, blobs: Path | None = None) -> str:
+    """Return the hash of one file, or of the hashes of several in the order given.
+
+    Parameters
+    ----------
+    paths
+        The files.
+    blobs
+        The folder in the hub's cache where files lie under the names of their hashes, if the cache said that these are
+        there. Any other folder may hold a link to a name that is not its hash.
+
+    Raises
+    ------
+    ModelError
+        When a file cannot be read, or changes meanwhile.
+    """
+    hashes = [_blob_name(path, blobs) or _hash_file(path) for path in paths]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
+def stamp(facts: os.stat_result) -> list[int]:
+    """Return what changes when a file does; the last number can't be set back."""
+    return [facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns]
+
+
+def _blob_name(path: Path, blobs: Path | None) -> str | None:
+    """Return the name that the hub's cache gave a file, where that is its hash."""
+    if blobs is None or not path.is_symlink():
+        return None
+    blob = Path(os.path.normpath(path.parent / path.readlink()))
+    return blob.name if blob.parent == blobs and _SHA256_HEX.fullmatch(blob.name) else None
+
+
 def _hash_file(path: Path) -> str:
-    """Return a file's hash: by the name the hub's cache gave it, from memory, or from its bytes."""
-    if path.is_symlink() and (blob := path.readlink()).parent.name == "blobs" and _SHA256_HEX.fullmatch(blob.name):
-        return blob.name
-    facts = path.stat()
-    key = [facts.st_size, facts.st_mtime_ns, facts.st_ino]
+    """Return a file's hash, from memory or from its bytes."""
     known = _recall()
-    match known.pop(str(path.resolve()), None):
-        case {"key": remembered, "sha256": str() as digest} if remembered == key:
-            return digest
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with open_regular(path) as file:
+            key = stamp(os.fstat(file.fileno()))
+            match known.pop(str(path.resolve()), None):
+                case {"key": remembered, "sha256": str() as digest} if remembered == key:
+                    return digest
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if stamp(os.fstat(file.fileno())) != key:
+                raise ModelError(f"{path}: it changed while it was read")
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
     _remember(known | {str(path.resolve()): {"key": key, "sha256": digest}})
     return digest
 
@@ -46,7 +78,7 @@ def _memory() -> Path:
 
 def _recall() -> dict[str, Any]:
     try:
-        known = json.loads(_memory().read_bytes())
+        known = parse_json(read_regular(_memory(), max_bytes=MAX_JSON_BYTES))
     except (OSError, RuntimeError, ValueError):  # RuntimeError: there is no home folder
         return {}
     return known if isinstance(known, dict) else {}

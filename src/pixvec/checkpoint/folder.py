@@ -6,7 +6,6 @@ It must not know where the folder came from, nor what the files mean.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pixvec.errors import ModelError
+from pixvec.untrusted import parse_json, read_regular
 
 CONFIG: Final = "config.json"
 # In transformers' order: the newer file wins where it holds the image processor's settings.
@@ -24,6 +24,8 @@ WEIGHTS: Final = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+_MAX_INDEX_BYTES: Final = 4 << 20
+"""The largest CLIP's index of shards, like its config, is below 200 KB."""
 TOKENIZERS: Final = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 
 
@@ -78,13 +80,20 @@ def shard_files(index: Path) -> list[Path]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object that a file holds."""
+    """Return the JSON object that a file holds.
+
+    Raises
+    ------
+    ModelError
+        When it is no regular file of a few megabytes, or holds anything else.
+    """
     try:
-        value = json.loads(path.read_bytes())
+        content = read_regular(path, max_bytes=_MAX_INDEX_BYTES)
+        value = parse_json(content, max_bytes=_MAX_INDEX_BYTES, any_number=True)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: is not JSON: {error}") from error
+    except ValueError as error:
+        raise ModelError(f"{path}: is not JSON that pixvec reads: {error}") from error
     if not isinstance(value, dict):
         raise ModelError(f"{path}: is not a JSON object")
     return value

@@ -77,10 +77,15 @@ def locate(repo_id: str, *, revision: str) -> Path:
         raise ModelError(_explain(error, repo_id, revision)) from error
 
 
-def is_cached(repo_id: str) -> bool:
-    """Tell whether the cache holds a whole checkpoint of a repository's main branch; asks nobody."""
-    snapshot = _cached_snapshot(repo_id, "main")
-    return snapshot is not None and _has_model(snapshot)
+def find_cached(repo_id: str, *, revision: str = "main") -> Path | None:
+    """Return the folder in the cache that holds a whole checkpoint, with its tokenizer or without; asks nobody."""
+    snapshot = _cached_snapshot(repo_id, revision)
+    return snapshot if snapshot is not None and _has_model(snapshot) else None
+
+
+def blobs_of(snapshot: Path) -> Path:
+    """Return the folder in the cache where the files of a repository lie under the names of their hashes."""
+    return snapshot.parent.parent / "blobs"
 
 
 def _cached_snapshot(repo_id: str, revision: str) -> Path | None:

@@ -6,6 +6,7 @@ In: a path. Out: its bytes, mapped; tensors that view them. It must not know the
 from __future__ import annotations
 
 import mmap
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixvec.errors import ModelError
+from pixvec.untrusted import open_regular
 
 MAX_DIMENSIONS: Final = 8
 """More than any tensor has; what claims more is out to cost time."""
 
+_MAX_FILE_BYTES: Final = 32 << 30
+"""The largest CLIP has 10 GB. A file with holes may claim any size, and would be hashed for hours."""
 _LFS_POINTER: Final = b"version https://git-lfs"
 
 
@@ -27,7 +31,9 @@ def map_file(path: Path) -> NDArray[np.uint8]:
     The mapping is private and writeable, since the engine shares only writeable memory; the file never changes.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > _MAX_FILE_BYTES:
+                raise ModelError(f"holds more than {_MAX_FILE_BYTES:,} bytes")
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror}") from error
@@ -45,12 +51,22 @@ class StoredTensor:
     values: NDArray[Any]
     is_bfloat16: bool = False
 
+    def check_type(self) -> None:
+        """Check that the numbers are of a type that models are computed in.
+
+        Raises
+        ------
+        ModelError
+            When they are not.
+        """
+        if not self.is_bfloat16 and (self.values.dtype.kind != "f" or self.values.dtype.itemsize > 4):
+            raise ModelError(f"is stored as {self.values.dtype}; pixvec reads float32, float16 and bfloat16")
+
     def as_float32(self) -> NDArray[np.float32]:
         """Return the numbers as float32: a view where they are stored so, else a copy."""
+        self.check_type()
         if self.is_bfloat16:
             bits = self.values.astype(np.uint32, order="C")
             bits <<= 16
             return bits.view(np.float32)
-        if self.values.dtype.kind != "f" or self.values.dtype.itemsize > 4:
-            raise ModelError(f"is stored as {self.values.dtype}; pixvec reads float32, float16 and bfloat16")
         return np.require(self.values, np.float32, ["C", "A"])

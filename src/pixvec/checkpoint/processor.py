@@ -9,7 +9,6 @@ The defaults are those of ``CLIPImageProcessorPil`` in transformers 5.23.0,
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,11 @@ Size: TypeAlias = tuple[int, int]
 _MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 _STD: Final = (0.26862954, 0.26130258, 0.27577711)
 _PILLOW_BICUBIC: Final = 3
+_MAX_SIDE: Final = 4_096
+"""Pixels of a side; no CLIP takes a third of them."""
+_MAX_NUMBER: Final = 1e6
+_MIN_DIVISOR: Final = 1e-6
+"""Bounds of what pixels are multiplied by, reduced by and divided by, far beyond any use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +94,7 @@ def _processor(values: Mapping[str, Any]) -> ProcessorConfig:
     values = {key: value for key, value in values.items() if value is not None}
     kind = values.get("image_processor_type") or values.get("feature_extractor_type") or "CLIP"
     if not str(kind).startswith("CLIP"):
-        raise ModelError(f"the image processor is {kind!r}, not CLIP's")
+        raise ModelError(f"the image processor is {kind!r:.60}, not CLIP's")
     if values.get("do_pad"):
         raise ModelError("do_pad is on, which CLIP's processor has no use for")
     return ProcessorConfig(
@@ -115,38 +119,46 @@ def _size(name: str, value: Any) -> Size:
     match value:
         case bool():
             pass
-        case int() if value > 0:
+        case int() if _is_side(value):
             return value, value
-        case [int() as height, int() as width] if height > 0 and width > 0:
+        case [int() as height, int() as width] if _is_side(height) and _is_side(width):
             return height, width
-        case {"height": int() as height, "width": int() as width} if height > 0 and width > 0 and len(value) == 2:
+        case {"height": int() as height, "width": int() as width} if (
+            _is_side(height) and _is_side(width) and len(value) == 2
+        ):
             return height, width
-    raise ModelError(f"{name} is {value!r}, which is no size that pixvec knows")
+    raise ModelError(f"{name} is {value!r:.60}, which is no size that pixvec knows, at most {_MAX_SIDE:,} pixels")
+
+
+def _is_side(length: int) -> bool:
+    return 0 < length <= _MAX_SIDE
 
 
 def _resample(values: Mapping[str, Any]) -> int:
     resample = values.get("resample", _PILLOW_BICUBIC)
     if resample not in range(6):
-        raise ModelError(f"resample is {resample!r}, which is no filter of Pillow's")
+        raise ModelError(f"resample is {resample!r:.60}, which is no filter of Pillow's")
     return int(resample)
 
 
 def _rescale_factor(values: Mapping[str, Any]) -> float:
     factor = values.get("rescale_factor", 1 / 255)
-    if not _is_number(factor) or factor <= 0:
-        raise ModelError(f"rescale_factor is {factor!r}, which is no positive number")
+    if not _is_number(factor) or factor < _MIN_DIVISOR:
+        raise ModelError(
+            f"rescale_factor is {factor!r:.60}, which is no number from {_MIN_DIVISOR:g} to {_MAX_NUMBER:g}"
+        )
     return float(factor)
 
 
 def _channels(values: Mapping[str, Any], name: str, default: Channels) -> Channels:
     value = values.get(name, default)
     if not isinstance(value, list | tuple) or len(value) != 3 or not all(_is_number(number) for number in value):
-        raise ModelError(f"{name} is {value!r}, which is not three numbers")
-    if name == "image_std" and min(value) <= 0:
-        raise ModelError(f"image_std is {value!r}, and pixels are divided by it")
+        raise ModelError(f"{name} is {value!r:.60}, which is not three numbers up to {_MAX_NUMBER:g}")
+    if name == "image_std" and min(value) < _MIN_DIVISOR:
+        raise ModelError(f"image_std is {value!r:.60}, and pixels are divided by it: at least {_MIN_DIVISOR:g}")
     red, green, blue = (float(number) for number in value)
     return red, green, blue
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MAX_NUMBER

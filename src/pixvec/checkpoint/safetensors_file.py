@@ -9,7 +9,6 @@ https://github.com/huggingface/safetensors, README.md.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,9 +19,10 @@ from numpy.typing import NDArray
 
 from pixvec.checkpoint.mapping import MAX_DIMENSIONS, StoredTensor, map_file
 from pixvec.errors import ModelError
+from pixvec.untrusted import parse_json
 
 _LENGTH_BYTES: Final = 8
-_MAX_HEADER_BYTES: Final = 16 << 20  # the largest CLIP's is below 200 KB
+_MAX_HEADER_BYTES: Final = 4 << 20  # the largest CLIP's is below 200 KB
 _DTYPES: Final = {
     "F64": "<f8",
     "F32": "<f4",
@@ -75,8 +75,8 @@ def _header_end(data: NDArray[np.uint8]) -> int:
 
 def _parse_header(text: bytes) -> dict[str, Any]:
     try:
-        header = json.loads(text, object_pairs_hook=_unique_keys)
-    except (ValueError, RecursionError) as error:
+        header = parse_json(text, max_bytes=_MAX_HEADER_BYTES, pairs=_unique_keys)
+    except ValueError as error:
         raise ModelError(f"is no safetensors file: its header is not JSON: {error}") from error
     if not isinstance(header, dict):
         raise ModelError("is no safetensors file: its header is no JSON object")

@@ -21,6 +21,9 @@ import numpy as np
 from pixvec.checkpoint.mapping import MAX_DIMENSIONS, StoredTensor
 from pixvec.errors import ModelError
 
+_MAX_INSTRUCTIONS: Final = 200_000
+"""A tensor takes some 35, and the largest CLIP has 1,400 tensors."""
+
 
 class StorageType(NamedTuple):
     """The numbers that a storage of torch's holds: their NumPy type, and whether it stands for bfloat16."""
@@ -43,7 +46,9 @@ def read_state_dict(pickled: bytes, load_storage: LoadStorage) -> dict[str, Stor
     """
     machine = _Machine(load_storage)
     try:
-        for opcode, argument, _ in pickletools.genops(pickled):
+        for number, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
+            if number >= _MAX_INSTRUCTIONS:
+                raise ModelError(f"is refused: its pickle has more than {_MAX_INSTRUCTIONS:,} instructions")
             if (operation := _OPERATIONS.get(opcode.name)) is None:
                 raise ModelError(f"is refused: no state dict needs the pickle instruction {opcode.name}")
             operation(machine, argument)

@@ -11,7 +11,7 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import BinaryIO, Final, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from pixvec.checkpoint.mapping import StoredTensor, map_file
 from pixvec.checkpoint.torch_pickle import StorageType, read_state_dict
 from pixvec.errors import ModelError
+from pixvec.untrusted import open_regular
 
 _LOCAL_HEADER: Final = struct.Struct("<4s22xHH")
 _LOCAL_SIGNATURE: Final = b"PK\x03\x04"
 _ENCRYPTED: Final = 0x1
-_MAX_PICKLE_BYTES: Final = 16 << 20  # the largest CLIP's is below 200 KB
+_MAX_PICKLE_BYTES: Final = 1 << 20  # the largest CLIP's is below 200 KB
+_MAX_DIRECTORY_BYTES: Final = 1 << 20  # likewise
 
 Members: TypeAlias = Mapping[str, NDArray[np.uint8]]
 """The bytes of each file in the archive, by its name there."""
@@ -54,19 +56,33 @@ def read_torch_zip(path: Path) -> dict[str, StoredTensor]:
 
     pickled = members[f"{root}/data.pkl"]
     if pickled.size > _MAX_PICKLE_BYTES:
-        raise ModelError(f"its pickle has {pickled.size} bytes, more than any state dict of CLIP's")
+        raise ModelError(f"its pickle has {pickled.size:,} bytes, more than any state dict of CLIP's")
     return read_state_dict(pickled.tobytes(), load_storage)
 
 
 def _list_archive(path: Path) -> list[zipfile.ZipInfo]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(cast("BinaryIO", _Directory(file))) as archive:
             infos = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, struct.error) as error:
         raise ModelError(f"is a damaged or truncated zip file: {error}") from error
     if len({info.filename for info in infos}) != len(infos):
         raise ModelError("is a zip file that holds a name twice")
     return infos
+
+
+class _Directory:
+    """A zip file of which nothing but its directory is read, that in one piece, and none that takes long to parse."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._file.read(min(size, _MAX_DIRECTORY_BYTES + 1) if size >= 0 else _MAX_DIRECTORY_BYTES + 1)
+        if len(content) > _MAX_DIRECTORY_BYTES:
+            raise ValueError(f"its directory takes more than {_MAX_DIRECTORY_BYTES:,} bytes")
+        return content
 
 
 def _stored_bytes(data: NDArray[np.uint8], info: zipfile.ZipInfo) -> NDArray[np.uint8]:

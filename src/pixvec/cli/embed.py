@@ -9,7 +9,7 @@ import click
 
 from pixvec.cli.console import default_progress, say
 from pixvec.cli.flags import PATH, Command, with_json, with_options
-from pixvec.cli.next_command import next_command
+from pixvec.cli.next_command import next_command, telling_how_to_trust
 from pixvec.cli.notes import saying_log
 from pixvec.cli.streams import STREAM_FORMATS, reads_stdin, writes_stdout
 from pixvec.report import BugsMetError, Report, TooManyFailedError
@@ -44,7 +44,7 @@ def embed(input: str, output: str, as_json: bool, **options: Any) -> None:
     """
     settings = FileOptions(**options, progress=default_progress())
     try:
-        with saying_log(quiet=settings.quiet):
+        with saying_log(quiet=settings.quiet), telling_how_to_trust():
             report = run_file(input, output, settings)
     except (TooManyFailedError, BugsMetError) as error:
         _summarize(error.report, output, settings, as_json=as_json)

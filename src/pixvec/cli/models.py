@@ -47,9 +47,9 @@ def _cells(known: dict[str, Any]) -> list[str]:
 
 
 def _is_here(name: str) -> bool:
-    from pixvec.checkpoint.hub import is_cached  # noqa: PLC0415 (the hub's client is heavy)
+    from pixvec.checkpoint.hub import find_cached  # noqa: PLC0415 (the hub's client is heavy)
 
-    return name == "demo" or is_cached(name)
+    return name == "demo" or find_cached(name) is not None
 
 
 @models.command(cls=Command, short_help="load a model and show its details")

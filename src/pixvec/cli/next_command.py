@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
 from click.core import ParameterSource
 
+from pixvec.checkpoint import StatedModelError
 from pixvec.cli.streams import STREAM
 from pixvec.codes import ANY_SERVER, code_of, is_retryable
 from pixvec.options import options_of
@@ -42,6 +44,18 @@ def next_command(report: Report, output: str, settings: FileOptions) -> str | No
     if helping or is_retryable(report.main_reason):
         return _command({**helping, **again})
     return shlex.join(["pixvec", "report", output])
+
+
+@contextmanager
+def telling_how_to_trust() -> Iterator[None]:
+    """Let the refusal of a model that a table names end with the command that names it."""
+    try:
+        yield
+    except StatedModelError as error:
+        params = click.get_current_context().params
+        kept = {name: params[name] for name in _ONLY_ONE_OF if params.get(name)}
+        error.add_note(_command({"model": error.model, **kept}))
+        raise
 
 
 def _command(added: Mapping[str, Any]) -> str:

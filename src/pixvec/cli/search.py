@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pixvec.cli.console import say
 from pixvec.cli.flags import PATH, Command, with_options
+from pixvec.cli.next_command import telling_how_to_trust
 from pixvec.cli.notes import saying_log, saying_warnings
 from pixvec.cli.plain_table import plain_table, print_table
 from pixvec.cli.streams import TABLE_FORMATS, check_stdout, reads_stdin, writing_stdout
@@ -71,7 +72,7 @@ def search(table: str, texts: tuple[str, ...], *, unique: bool | None, **given: 
     reader, path = open_rows(table)
     with saying_log(quiet=not form.is_page):
         form.check(reader, path, options)
-    with saying_warnings():
+    with saying_warnings(), telling_how_to_trust():
         hits = find_rows(reader, query, options, path=path)
     with saying_log(quiet=True):
         form.write(_title(query), reader, path, hits, options)

@@ -9,7 +9,6 @@ something else, or were cut off, are passed over.
 from __future__ import annotations
 
 import io
-import json
 import logging
 import math
 from collections.abc import Iterable, Iterator
@@ -24,8 +23,11 @@ from pixvec.errors import UsageError
 from pixvec.own_files import beside
 from pixvec.review.findings import Pace, Span
 from pixvec.run.log import log_path
+from pixvec.untrusted import parse_json
 
 N_SPANS: Final = 60
+_MAX_LOG_BYTES: Final = 32 << 20
+"""Of a run of weeks; of a longer log its beginning is read."""
 _MAX_LINE_CHARS: Final = 1 << 16
 _MIN_S: Final = 0.001
 """A run that took no longer has no pace."""
@@ -50,14 +52,15 @@ def read_pace(table: Path) -> Pace | None:
         with (
             beside(table) as folder,
             folder.read(log_path(table.resolve()).name, of_anyone=True) as opened,
-            io.TextIOWrapper(opened, encoding="utf-8", errors="replace") as file,
         ):
-            return _pace(_marks(iter(lambda: file.readline(_MAX_LINE_CHARS), "")))
+            content = opened.read(_MAX_LOG_BYTES)
     except FileNotFoundError:
         return None
     except (OSError, UsageError) as error:
         _LOGGER.warning("the log beside %s is left aside: %s", table, error)
         return None
+    log = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", errors="replace")
+    return _pace(_marks(iter(lambda: log.readline(_MAX_LINE_CHARS), "")))
 
 
 def _pace(marks: Iterable[_Mark]) -> Pace | None:
@@ -105,8 +108,8 @@ def _after(base: _Mark, last: _Mark, mark: _Mark) -> _Mark:
 def _marks(lines: Iterable[str]) -> Iterator[_Mark]:
     for line in lines:
         try:
-            said = json.loads(line)
-        except (ValueError, RecursionError):
+            said = parse_json(line)
+        except ValueError:
             continue
         if isinstance(said, dict) and all(_is_count(said.get(name)) for name in ("t", "rows", "vectors")):
             t, decode_s, model_s = float(said["t"]), _share(said, "decode_busy"), _share(said, "model_busy")

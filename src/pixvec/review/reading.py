@@ -5,7 +5,6 @@ It must not know what is counted.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from pixvec.fetch import looks_like_url
 from pixvec.result_columns import result_names
 from pixvec.table import ReadOptions, TableReader, find_embedded_column, open_table
 from pixvec.table.cell_text import is_text
+from pixvec.untrusted import parse_json
 from pixvec.vector_table import CHUNK_ROWS, vector_provenance
 
 _NUMBERS: Final = ("width", "height", "frames", "n_bytes")
@@ -136,8 +136,8 @@ def _facts(column: pa.ChunkedArray) -> dict[str, list[Any]] | None:
 
 def _from_json(cell: str | None) -> dict[str, Any]:
     try:
-        said = json.loads(cell or "null")
-    except (ValueError, RecursionError):
+        said = parse_json(cell or "null")
+    except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
 

@@ -6,7 +6,6 @@ with the table's hash, so that it is not believed of another table.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,10 +14,11 @@ from typing import Any, BinaryIO, Final
 from pixvec.errors import UsageError
 from pixvec.own_files import OwnFolder, beside
 from pixvec.provenance import provenance_path, provenance_text
-from pixvec.result_columns import read_provenance
+from pixvec.result_columns import parse_facts, read_provenance
 from pixvec.run.facts import file_sha256, sha256_of
 from pixvec.run.work_folder import FACTS, WorkFolder
 from pixvec.table import keeps_metadata, open_table, reporting_write_errors
+from pixvec.untrusted import MAX_JSON_BYTES
 
 _HASH: Final = "table_sha256"
 
@@ -132,9 +132,5 @@ def _facts_in(folder: OwnFolder, name: str, table: Path) -> dict[str, Any] | Non
 
 
 def _read_object(file: BinaryIO) -> dict[str, Any]:
-    """Read an object in JSON; an empty one where there is none."""
-    try:
-        facts = json.loads(file.read())
-    except (ValueError, RecursionError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
+    """Read what vectors were made with; an empty object where that is not what the file holds."""
+    return parse_facts(file.read(MAX_JSON_BYTES + 1)) or {}

@@ -5,7 +5,6 @@ A part says in its metadata what it was made with, the hash of its input rows, a
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from bisect import bisect_right
@@ -21,15 +20,15 @@ import pyarrow.parquet as pq
 
 from pixvec.errors import RunError, UsageError
 from pixvec.own_files import OwnFolder
+from pixvec.result_columns import checked_facts
 from pixvec.run.facts import differences, file_sha256
 from pixvec.run.piece_files import ReadPiece, list_pieces
 from pixvec.run.work_folder import REPLACEMENT, WorkFolder
+from pixvec.untrusted import parse_json
 
 METADATA_KEY: Final = b"pixvec.part"
 
 _PARQUET_MAGIC: Final = b"PAR1"
-_TOLD: Final = {"facts": dict, "input_sha256": str, "failures": dict}
-"""What every part says of itself, and its type."""
 _NAME: Final = re.compile(r"part-(\d{12})-(\d{12})\.parquet")
 _LOGGER: Final = logging.getLogger("pixvec")
 
@@ -189,10 +188,15 @@ def _read_or_remove(folder: OwnFolder, part: Part) -> dict[str, Any] | None:
 def _written(metadata: pq.FileMetaData) -> dict[str, Any]:
     """Tell what a part says of itself; nothing where it is not ours."""
     try:
-        written = json.loads((metadata.metadata or {}).get(METADATA_KEY, b"{}"))
-        return written if _TOLD.items() <= {name: type(fact) for name, fact in written.items()}.items() else {}
-    except (ValueError, AttributeError, RecursionError):
+        written = parse_json((metadata.metadata or {}).get(METADATA_KEY, b"{}"))
+    except ValueError:
         return {}
+    match written:
+        case {"facts": facts, "input_sha256": str(), "failures": dict() as failures} if checked_facts(
+            facts
+        ) is not None and all(type(n) is int and n >= 0 for n in failures.values()):
+            return dict(written)
+    return {}
 
 
 @contextmanager

@@ -19,7 +19,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pixvec.own_files import OwnFolder
-from pixvec.result_columns import result_rows
+from pixvec.result_columns import checked_facts, result_rows
+from pixvec.untrusted import parse_json
 from pixvec.values import Row
 
 CELL_HASH_BYTES: Final = 16
@@ -115,9 +116,12 @@ class ReadPiece:
         frames = _frames(folder.read_bytes(name))
         try:
             schema = pa.ipc.read_schema(next(frames))
-            self.facts: dict[str, Any] = json.loads(schema.metadata[_METADATA_KEY])["facts"]
+            facts = checked_facts(parse_json(schema.metadata[_METADATA_KEY])["facts"])
         except (StopIteration, KeyError, TypeError, pa.ArrowException) as error:
             raise ValueError(f"{name} holds no rows") from error
+        if facts is None:
+            raise ValueError(f"{name} does not say what its rows were made with")
+        self.facts: dict[str, Any] = facts
         batches = [pa.ipc.read_record_batch(frame, schema) for frame in frames]
         self._table = pa.Table.from_batches(batches, schema).combine_chunks()
 

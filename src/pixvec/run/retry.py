@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pixvec.columns import open_column
 from pixvec.errors import UsageError
 from pixvec.own_files import OwnFolder
-from pixvec.provenance import model_named
+from pixvec.provenance import model_stated
 from pixvec.reach import LIFTABLE, lifted_codes, reach
 from pixvec.result_columns import read_provenance, restated, result_names, result_table
 from pixvec.run.embedding import embed_parts
@@ -169,7 +169,7 @@ def _retry_parts(job: Job, work: WorkFolder, folder: OwnFolder) -> None:
 
 def _model(options: FileOptions, facts: Mapping[str, Any]) -> str | os.PathLike[str]:
     """Name the model: the one that the table names, unless the caller names another than everybody has."""
-    return (model_named(facts) if options.model == FileOptions.model else None) or options.model
+    return (model_stated(facts) if options.model == FileOptions.model else None) or options.model
 
 
 def _one_table(output: Path) -> Path:

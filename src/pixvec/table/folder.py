@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pixvec.errors import UsageError
-from pixvec.result_columns import PROVENANCE_KEY
+from pixvec.result_columns import PROVENANCE_KEY, parse_facts
 from pixvec.table.chunk import Chunk, Extent, TableReader, extent_of
 from pixvec.table.listing import Listing
 
@@ -152,10 +152,7 @@ def _agreed(metadata: Sequence[Mapping[bytes, bytes] | None]) -> dict[bytes, byt
 
 
 def _agreed_facts(said: Sequence[bytes]) -> dict[bytes, bytes]:
-    try:
-        facts = [dict(json.loads(text)) for text in said]
-    except (ValueError, TypeError):  # nothing is said, or not by us
-        return {}
-    agreed = {name: fact for name, fact in facts[0].items() if all(other.get(name) == fact for other in facts)}
+    first, *others = (parse_facts(text) or {} for text in said)  # nothing is said, or not by us
+    agreed = {name: fact for name, fact in first.items() if all(other.get(name) == fact for other in others)}
     # Without the weights they would be vectors of several models that no longer show it.
     return {PROVENANCE_KEY: json.dumps(agreed, sort_keys=True).encode()} if "weights_sha256" in agreed else {}

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixvec.checkpoint.config import TextConfig, VisionConfig
+from pixvec.checkpoint.tensors import text_tensors, vision_tensors
 from pixvec.testing.tokenizers import write_tokenizer, write_vocabulary
 from pixvec.testing.weight_files import Arrays, FloatType, write_safetensors, write_shards, write_torch_zip
 
@@ -166,7 +167,7 @@ def make_weights(
     """Return the tensors of a CLIP model by name."""
     n_positions = (vision.image_size // vision.patch_size) ** 2 + 1
     arrays: dict[str, NDArray[Any]] = {
-        name: _draw(seed, name, dims, scale) for name, dims, scale in _tensors(vision, text, n_positions)
+        name: _draw(seed, name, dims, scale) for name, dims, scale in _tensors(vision, text)
     }
     if text is not None:
         arrays["logit_scale"] = np.array(np.log(1 / 0.07), np.float32)
@@ -177,50 +178,21 @@ def make_weights(
     return arrays
 
 
-_Tensor: TypeAlias = tuple[str, tuple[int, ...], float]
-"""A tensor's name, its shape, and the standard deviation of its numbers."""
+def _tensors(vision: VisionConfig, text: TextConfig | None) -> Iterator[tuple[str, tuple[int, ...], float]]:
+    """List tensors by name and shape, each with the standard deviation of its numbers."""
+    for name, shape in vision_tensors(vision):
+        yield name, shape, _scale(name, shape, vision.num_hidden_layers)
+    for name, shape in text_tensors(text) if text else ():
+        yield name, shape, _scale(name, shape, text.num_hidden_layers if text else 0)
 
 
-def _tensors(vision: VisionConfig, text: TextConfig | None, n_positions: int) -> Iterator[_Tensor]:
-    width = vision.hidden_size
-    yield "vision_model.embeddings.class_embedding", (width,), width**-0.5
-    yield "vision_model.embeddings.patch_embedding.weight", (width, 3, vision.patch_size, vision.patch_size), 0.02
-    yield "vision_model.embeddings.position_embedding.weight", (n_positions, width), 0.02
-    yield from _norm("vision_model.pre_layrnorm", width)  # the name is misspelt in every checkpoint
-    yield from _encoder("vision_model.encoder", vision)
-    yield from _norm("vision_model.post_layernorm", width)
-    yield "visual_projection.weight", (vision.projection_dim, width), width**-0.5
-    if text is not None:
-        width = text.hidden_size
-        yield "text_model.embeddings.token_embedding.weight", (text.vocab_size, width), 0.02
-        yield "text_model.embeddings.position_embedding.weight", (text.max_position_embeddings, width), 0.02
-        yield from _encoder("text_model.encoder", text)
-        yield from _norm("text_model.final_layer_norm", width)
-        yield "text_projection.weight", (text.projection_dim, width), width**-0.5
-
-
-def _encoder(prefix: str, tower: VisionConfig | TextConfig) -> Iterator[_Tensor]:
-    width, inner = tower.hidden_size, tower.intermediate_size
-    residual_scale = (2 * tower.num_hidden_layers) ** -0.5
-    for i in range(tower.num_hidden_layers):
-        layer = f"{prefix}.layers.{i}"
-        for part in ("q_proj", "k_proj", "v_proj"):
-            yield from _linear(f"{layer}.self_attn.{part}", width, width, width**-0.5 * residual_scale)
-        yield from _linear(f"{layer}.self_attn.out_proj", width, width, width**-0.5)
-        yield from _linear(f"{layer}.mlp.fc1", inner, width, (2 * width) ** -0.5)
-        yield from _linear(f"{layer}.mlp.fc2", width, inner, width**-0.5 * residual_scale)
-        yield from _norm(f"{layer}.layer_norm1", width)
-        yield from _norm(f"{layer}.layer_norm2", width)
-
-
-def _linear(name: str, n_out: int, n_in: int, scale: float) -> Iterator[_Tensor]:
-    yield f"{name}.weight", (n_out, n_in), scale
-    yield f"{name}.bias", (n_out,), 0.02
-
-
-def _norm(name: str, width: int) -> Iterator[_Tensor]:
-    yield f"{name}.weight", (width,), 0.02
-    yield f"{name}.bias", (width,), 0.02
+def _scale(name: str, shape: tuple[int, ...], n_layers: int) -> float:
+    *_, part, kind = name.split(".")
+    if part in {"q_proj", "k_proj", "v_proj", "fc2"} and kind == "weight":
+        return float(shape[0] ** -0.5 * (2 * n_layers) ** -0.5)
+    if kind == "class_embedding" or (part in {"out_proj", "visual_projection", "text_projection"} and kind == "weight"):
+        return float(shape[-1] ** -0.5)
+    return float((2 * shape[-1]) ** -0.5) if part == "fc1" and kind == "weight" else 0.02
 
 
 def _draw(seed: int, name: str, shape: tuple[int, ...], scale: float) -> NDArray[np.float32]:

@@ -60,10 +60,10 @@ def write_shards(folder: Path, arrays: Arrays, *, dtype: FloatType = "float32", 
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
-def write_torch_zip(path: Path, arrays: Arrays, *, dtype: FloatType = "float32") -> None:
-    """Write arrays as ``torch.save`` writes a state dict."""
+def write_torch_zip(path: Path, arrays: Arrays, *, dtype: FloatType = "float32", pickled: bytes | None = None) -> None:
+    """Write arrays as ``torch.save`` writes a state dict, or with instructions in the place of its pickle."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        _add_member(archive, "archive/data.pkl", b"".join(_pickled(arrays, dtype)))
+        _add_member(archive, "archive/data.pkl", b"".join(_pickled(arrays, dtype)) if pickled is None else pickled)
         _add_member(archive, "archive/byteorder", b"little")
         for key, array in enumerate(arrays.values()):
             _add_member(archive, f"archive/data/{key}", _stored(array, dtype)[1].tobytes())
