@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from pixvec.model import ClipModel
+from pixvec.model import ClipModel, NotFiniteError, finite_rows
 from pixvec.threads import Threads
 from pixvec.values import Crop, Vector, Vectors
 
@@ -62,8 +62,11 @@ class Batcher:
                 for _, future in batch:
                     future.set_exception(bug)
             else:
-                for (_, future), vector in pairs:
-                    future.set_result(vector.copy())  # a view would keep the whole batch alive
+                for ((_, future), vector), is_finite in zip(pairs, finite_rows(vectors).tolist(), strict=True):
+                    if is_finite:
+                        future.set_result(vector.copy())  # a view would keep the whole batch alive
+                    else:
+                        future.set_exception(NotFiniteError())
 
     async def _next_batch(self) -> list[_Item]:
         batch: list[_Item] = []

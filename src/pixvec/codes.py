@@ -213,8 +213,9 @@ CODES: Final = {
         Code(
             "internal_error",
             "pixvec",
-            "Pixvec has a bug, which became this row's reason because of `keep_going=True`.",
-            "Please report it, with the detail and the URL.",
+            "Pixvec has a bug, or the model gave a vector that is not finite; this became the row's reason because of "
+            "`keep_going=True`.",
+            "Please report a bug, with the detail and the URL.",
             retryable=True,
         ),
     )

@@ -10,13 +10,13 @@ import hashlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from typing import Final
 
 import numpy as np
 
-from pixvec.errors import RowError
-from pixvec.model import ClipModel, ModelOptions
+from pixvec.errors import PixvecError, RowError
+from pixvec.model import ClipModel, ModelOptions, NotFiniteError, finite_rows
 from pixvec.model.tokenizer import Tokens
 from pixvec.report import OnProgress, Report
 from pixvec.values import Row, Vector
@@ -64,14 +64,14 @@ def embed_text_cells(
         try:
             road.add(cell)
         except Exception as bug:
-            bug.add_note(f"pixvec: this is a bug, met at row {number} (counted from 0)")
+            if not isinstance(bug, PixvecError):
+                bug.add_note(f"pixvec: this is a bug, met at row {number} (counted from 0)")
             yield from road.take()
             raise
         if road.is_full:
-            rows = road.take()
+            yield from road.take()
             if on_progress:
                 on_progress(report)
-            yield from rows
     yield from road.take()
     if on_progress:
         on_progress(report)
@@ -88,6 +88,7 @@ class _TextRoad:
         self._waiting: list[bytes | Row] = []
         self._new: dict[bytes, Tokens] = {}
         self._known: OrderedDict[bytes, tuple[Vector, bool]] = OrderedDict()
+        self._n_taken = 0
         self._tokenize([])  # says now that the model reads no texts
         report.is_of_texts = True
 
@@ -102,21 +103,27 @@ class _TextRoad:
         except RowError as error:
             self._waiting.append(Row(error=error.code, detail=error.detail))
         except Exception as bug:
-            if not self._keep_going:
+            if not self._keep_going or isinstance(bug, PixvecError):
                 raise
-            _LOGGER.warning("a bug, met at a text", exc_info=bug)
-            self._waiting.append(Row(error="internal_error", detail=f"a bug of pixvec's: {type(bug).__name__}"))
+            self._waiting.append(_internal_error(bug))
 
-    def take(self) -> list[Row]:
-        """Decide all rows that wait."""
+    def take(self) -> Iterator[Row]:
+        """Decide all rows that wait, in their order.
+
+        Raises
+        ------
+        NotFiniteError
+            When one comes to no vector, after all rows before it; with a note that names it.
+        """
         self._embed_new()
-        rows = [self._row(it) if isinstance(it, bytes) else it for it in self._waiting]
-        self._waiting.clear()
+        waiting, self._waiting = self._waiting, []
+        for it in waiting:
+            row = self._row(it) if isinstance(it, bytes) else it
+            self._report.count(row, None)
+            self._n_taken += 1
+            yield row
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
-        for row in rows:
-            self._report.count(row, None)
-        return rows
 
     def _expect(self, text: str) -> bytes:
         sha256 = hashlib.sha256(text.encode(errors="surrogatepass")).digest()
@@ -137,9 +144,17 @@ class _TextRoad:
             self._known[sha256] = (vector.copy(), is_cut)  # a view would keep the whole batch alive
         self._new.clear()
 
+    def _not_finite(self, bug: NotFiniteError) -> Row:
+        if not self._keep_going:
+            bug.add_note(f"pixvec: this is a bug, met at row {self._n_taken} (counted from 0)")
+            raise bug
+        return _internal_error(bug)
+
     def _row(self, sha256: bytes) -> Row:
         self._known.move_to_end(sha256)
         vector, is_cut = self._known[sha256]
+        if not finite_rows(vector[None])[0]:
+            return self._not_finite(NotFiniteError())
         self._report.n_cut += is_cut
         return Row(vector=vector)
 
@@ -147,6 +162,11 @@ class _TextRoad:
 def _joined(tokens: list[Tokens]) -> Tokens:
     columns = ([getattr(one, name) for one in tokens] for name in ("ids", "ends", "is_cut"))
     return Tokens(*map(np.concatenate, columns))
+
+
+def _internal_error(bug: Exception) -> Row:
+    _LOGGER.warning("a bug, met at a text", exc_info=bug)
+    return Row(error="internal_error", detail=f"a bug of pixvec's: {type(bug).__name__}")
 
 
 def _text(cell: object) -> str:
