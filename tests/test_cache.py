@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
+from hashlib import blake2b
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
@@ -304,6 +308,166 @@ def test_a_damaged_file_is_put_aside_unless_others_use_it(tmp_path: Path, caplog
     store.put([(b"key", b"entry")])
     assert (store.get(b"key"), min(path.suffix for path in tmp_path.iterdir())) == (b"entry", ".damaged")
     store.close()
+
+
+# A folder that a stranger filled
+
+
+def rewrite_entries(path: Path, change: Callable[[bytes], object]) -> int:
+    """Put other entries in the place of all, with the checksums that they should have; return how many."""
+    with sqlite3.connect(path) as connection:
+        entries = connection.execute("SELECT key, entry FROM entries").fetchall()
+        for key, sealed in entries:
+            entry = change(sealed[8:])
+            if isinstance(entry, bytes):
+                entry = blake2b(key + entry, digest_size=8).digest() + entry
+            connection.execute("UPDATE entries SET entry = ? WHERE key = ?", (entry, key))
+    connection.close()
+    return len(entries)
+
+
+def with_facts(**changed: object) -> Callable[[bytes], bytes]:
+    def change(entry: bytes) -> bytes:
+        head, _, vector = entry.partition(b"\n")
+        facts = json.loads(head)
+        known = facts if "error" in facts else {}
+        known.update({name: value for name, value in changed.items() if name in known})
+        if known.get("image"):
+            known["image"].update({name: value for name, value in changed.items() if name in known["image"]})
+        return json.dumps(facts).encode() + b"\n" + vector
+
+    return change
+
+
+def with_vector(write: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    return lambda entry: b"\n".join([entry.partition(b"\n")[0], write(entry.partition(b"\n")[2])])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        with_vector(lambda vector: vector[:-4] + b"\0\0\xc0\x7f"),
+        with_vector(lambda vector: vector[:-4] + b"\0\0\x80\x7f"),
+        with_vector(lambda vector: vector[:-4]),
+        with_vector(lambda vector: vector + vector),
+        with_vector(lambda _: b""),
+        with_facts(error="weather", detail="it rains"),
+        with_facts(error="http_404", detail="gone"),
+        with_facts(error=["corrupt_image"], detail="gone"),
+        with_facts(sha256="00" * 32),
+        with_facts(width=-1),
+        with_facts(width=1 << 40),
+        with_facts(format="\x1b[31m"),
+        with_facts(final_url="http://other.example/"),
+        with_facts(image=None),
+        lambda _: b"[" * 100_000,
+        lambda _: b"{}",
+        lambda _: b"",
+        lambda _: "text",
+        lambda _: 5,
+    ],
+    ids=[
+        *("nan", "infinity", "short", "long", "no vector", "unknown code", "code of a server", "codes", "another file"),
+        *("negative", "huge", "escape", "final url", "no image", "deep", "empty object", "empty", "a text", "a number"),
+    ],
+)
+def test_entries_that_pixvec_never_wrote_are_not_there(
+    run: Run, tmp_path: Path, change: Callable[[bytes], object]
+) -> None:
+    cells: list[object] = [*PICTURES[:2]]
+    first, _ = run(cells)
+    assert rewrite_entries(file_in(tmp_path / "cache"), change) == len(cells)
+    second, report = run(cells)
+    assert (bits(second), report.n_cached) == (bits(first), 0)
+
+
+@pytest.mark.parametrize("field", ["etag", "last_modified", "place", "sha256"])
+def test_what_a_stranger_says_of_a_url_adds_no_header(run: Run, site: Site, tmp_path: Path, field: str) -> None:
+    cells: list[object] = [site.add("/a.jpg", PICTURES[0], ETag='"1"')]
+    first, _ = run(cells)
+
+    def change(entry: bytes) -> bytes:
+        return entry if b"error" in entry else json.dumps({**json.loads(entry), field: "a\r\nX-Evil: 1"}).encode()
+
+    rewrite_entries(file_in(tmp_path / "cache"), change)
+    second, _ = run(cells)
+    assert bits(second) == bits(first)
+    assert site.conditions == [set(), set()]
+
+
+def journal_that_deletes(victim: Path, database: Path) -> bytes:
+    """Write a rollback journal of SQLite's that has nothing to roll back, and belongs to a journal of several files.
+
+    Source of the format: https://www.sqlite.org/fileformat2.html, section 3, and ``pager.c`` of SQLite 3.45.
+    """
+    magic, page_bytes, name = bytes.fromhex("d9d505f920a163d7"), 16_384, os.fsencode(victim)
+    header = magic + struct.pack(">IIIII", 0, 0, database.stat().st_size // page_bytes, 512, page_bytes)
+    lock_page = (1 << 30) // page_bytes + 1
+    return (
+        header.ljust(512, b"\0")
+        + struct.pack(">I", lock_page)
+        + name
+        + struct.pack(">II", len(name), sum(name))
+        + magic
+    )
+
+
+def test_a_journal_that_names_other_files_is_not_obeyed(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cells: list[object] = [PICTURES[0]]
+    first, _ = run(cells)
+    path = file_in(tmp_path / "cache")
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    path.with_name(f"{path.name}-journal").write_bytes(journal_that_deletes(victim, path))
+    second, _ = run(cells)
+    assert (bits(second), victim.exists(), "may be harmful" in caplog.text) == (bits(first), True, True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("SELECT * FROM entries")
+    assert not victim.exists()  # so the journal is one that SQLite obeys
+
+
+ENDLESS = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT x'00' AS key, x'00' AS entry, i AS used_s"
+)
+SCHEMAS = {
+    "endless view": f"DROP TABLE entries; CREATE VIEW entries AS {ENDLESS} FROM n WHERE i < 0",
+    "trigger": "CREATE TRIGGER t AFTER UPDATE ON entries BEGIN DELETE FROM entries; END",
+    "another table": "CREATE TABLE other (x)",
+    "another column": "ALTER TABLE entries ADD COLUMN other",
+}
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=list(SCHEMAS))
+def test_a_file_of_another_schema_is_put_aside(
+    run: Run, tmp_path: Path, schema: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    cells: list[object] = [PICTURES[0]]
+    first, _ = run(cells)
+    with sqlite3.connect(file_in(tmp_path / "cache")) as connection:
+        connection.executescript(schema)
+    connection.close()
+    second, report = run(cells)
+    assert (bits(second), report.n_cached, "begins anew" in caplog.text) == (bits(first), 0, True)
+
+
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_only_regular_files_are_opened(
+    run: Run, tmp_path: Path, ending: str, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    cells: list[object] = [PICTURES[0]]
+    first, _ = run(cells)
+    path = file_in(tmp_path / "cache")
+    path = path.with_name(path.name + ending)
+    path.unlink(missing_ok=True)
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"what a stranger wants to be overwritten")
+    path.symlink_to(victim) if kind == "link" else os.mkfifo(path)
+    second, report = run(cells)
+    assert (bits(second), report.n_cached, "regular file" in caplog.text) == (bits(first), 0, True)
+    assert victim.read_bytes() == b"what a stranger wants to be overwritten"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -193,6 +193,7 @@ class _Road:
             settings,
             made_with=partial(made_with, model, settings),
             asked_with=(settings.user_agent or "", *settings.header),
+            dim=model.dim,
             thumbnails=thumbnails,
         )
         self._urls: SingleFlight[Place, Row] = SingleFlight(WAITING_ROWS)

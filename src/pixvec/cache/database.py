@@ -1,5 +1,8 @@
 """The SQLite file of the cache: how it is made, opened, shared and put aside.
 
+The folder may come from a stranger, with anything in it: only regular files are opened, no table or index but ours is
+worked with, and no work goes on for longer than its time.
+
 Whoever has it open holds a shared lock on its folder, so that it is never moved from under anybody: SQLite finds its
 journal by name. The system drops the lock with the process.
 """
@@ -11,10 +14,12 @@ import fcntl
 import os
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pixvec.errors import UsageError
 from pixvec.own_files import OwnFolder
@@ -28,6 +33,18 @@ _SCHEMA: Final = """
 """
 _BUSY_S: Final = 0.5
 """How long one process waits for another's turn."""
+_MAX_WORK_S: Final = 10.0
+"""How long a piece of work may take; what is asked of the file takes milliseconds."""
+_STEPS_BETWEEN_LOOKS: Final = 10_000
+_MAX_ENTRY_BYTES: Final = 1 << 20
+_MAX_JOURNAL_BYTES: Final = 1 << 30
+"""SQLite reads all of a journal that another process left."""
+
+
+class SchemaError(sqlite3.DatabaseError):
+    """The file holds other tables, indexes, views or triggers than ours."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
 class Database:
@@ -59,11 +76,17 @@ class Database:
                     folder.check(name)
             if not path.exists():
                 _create(path)
+            _check_journals(path)
             self.is_writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
             self.connection = _connect(path, "mode=rw") if self.is_writable else _connect_to_read(path)
         except BaseException:
             os.close(self._users)
             raise
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a piece of work, which is interrupted when its time is over."""
+        _limit_time(self.connection)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -143,6 +166,40 @@ def _lock(folder: Path, kind: int) -> int:
     return fd
 
 
+def _check_journals(path: Path) -> None:
+    """Refuse what SQLite would obey or read without end. Ours writes a ``-wal`` alone.
+
+    A rollback journal may name any other file, which SQLite then deletes.
+    """
+    if os.path.lexists(f"{path}-journal"):
+        raise OSError(errno.EEXIST, f"{path.name}-journal is there, which pixvec never writes: it may be harmful")
+    with suppress(FileNotFoundError):
+        if os.lstat(f"{path}-wal").st_size > _MAX_JOURNAL_BYTES:
+            raise OSError(errno.EFBIG, f"{path.name}-wal is larger than {_MAX_JOURNAL_BYTES:,} bytes")
+
+
+def _limit_time(connection: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + _MAX_WORK_S
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
+
+
+def _check_schema(connection: sqlite3.Connection) -> None:
+    found = connection.execute(_SCHEMA_QUERY).fetchmany(_MAX_SCHEMA_ROWS)
+    if found and found != _own_schema():
+        raise SchemaError("it holds other tables than a cache of this version")
+
+
+@cache
+def _own_schema() -> list[Any]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(_SCHEMA)
+        return connection.execute(_SCHEMA_QUERY).fetchall()
+
+
+_SCHEMA_QUERY: Final = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+_MAX_SCHEMA_ROWS: Final = 16
+
+
 def _create(path: Path) -> None:
     """Make the file under another name, readable by its owner alone, so that it is never seen half made."""
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".new")
@@ -167,7 +224,13 @@ def _connect(path: Path, how: str) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?{how}"
     connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)
     try:
+        _limit_time(connection)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_ENTRY_BYTES)
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA cache_size = -2000")  # its default; the file may name another
+        _check_schema(connection)
         connection.execute("SELECT key FROM entries LIMIT 1").fetchone()
     except BaseException:
         connection.close()

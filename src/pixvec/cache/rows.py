@@ -15,15 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from pixvec.cache.entries import Source, pack_row, pack_source, unpack_row, unpack_source
+from pixvec.cache.entries import FINAL_CODES, Source, checked_row, checked_source, pack_row, pack_source
 from pixvec.cache.options import CacheOptions
 from pixvec.cache.store import Entry, Store
 from pixvec.fetch import URL, Place, Validators
 from pixvec.threads import Threads
+from pixvec.thumbnail import is_thumbnail
 from pixvec.values import Row
 
-_FINAL: Final = frozenset(["not_an_image", "unsupported_format", "corrupt_image"])
-"""What bytes come to wherever they are read; a decoder's crash may be another program's fault."""
 _MAX_WAITING: Final = 4_096
 """Entries that wait to be written, of 2 KB each."""
 
@@ -47,6 +46,8 @@ class RowCache:
         Gives a text that names all that decides which vector bytes come to; called in a thread.
     asked_with
         What requests hold beside a URL: with other headers a server may answer with another picture.
+    dim
+        How many numbers a vector has.
     thumbnails
         The size of the thumbnails that rows are wanted with: a row without one is not known then. None wants none.
     """
@@ -57,11 +58,13 @@ class RowCache:
         *,
         made_with: Callable[[], str],
         asked_with: Sequence[str],
+        dim: int,
         thumbnails: int | None = None,
     ) -> None:
         self._options = options
         self._made_with = made_with
         self._asked_with = "\n".join(asked_with)
+        self._dim = dim
         self._thumbnails = thumbnails
         self._bits = ""
         self._store: Store | None = None
@@ -94,7 +97,7 @@ class RowCache:
 
     def keep_row(self, sha256: bytes, row: Row) -> None:
         """Remember what the bytes of a hash came to, unless another time may come to something else."""
-        if row.error is None or row.error in _FINAL:
+        if row.error is None or row.error in FINAL_CODES:
             self._keep(self._row_key(sha256), lambda: pack_row(row))
         if row.image and (thumbnail := row.image.thumbnail):
             self._keep(self._thumbnail_key(sha256), lambda: thumbnail)
@@ -128,17 +131,20 @@ class RowCache:
 
     def _find_row(self, store: Store, sha256: bytes) -> Row | None:
         entry = store.get(self._row_key(sha256))
-        row = None if entry is None else unpack_row(entry)
+        row = None if entry is None else checked_row(entry, sha256=sha256, dim=self._dim)
         if row is None or row.image is None or self._thumbnails is None:
             return row
         thumbnail = store.get(self._thumbnail_key(sha256))
-        return replace(row, image=replace(row.image, thumbnail=thumbnail)) if thumbnail else None
+        if thumbnail is None or not is_thumbnail(thumbnail, self._thumbnails):
+            return None
+        return replace(row, image=replace(row.image, thumbnail=thumbnail))
 
     def _find_known(self, store: Store, url: URL) -> Known | None:
         entry = store.get(self._source_key(url))
         if entry is None:
             return None
-        source = unpack_source(entry)
+        if (source := checked_source(entry)) is None:
+            return None
         row = self._find_row(store, source.sha256)
         return None if row is None else Known(source.validators, row)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -72,6 +71,8 @@ class Store:
         if found is None:
             return None
         sealed, used_s = found
+        if not isinstance(sealed, bytes) or not isinstance(used_s, int):
+            return None
         if used_s <= self._clock() - _USE_S:
             self._note_use(key)
         entry: bytes = sealed[_CHECKSUM_BYTES:]
@@ -108,6 +109,7 @@ class Store:
         if self._database is None:
             return None
         try:
+            self._database.begin()
             return work(self._database.connection)
         except sqlite3.Error as error:
             self._give_up(error)
@@ -119,7 +121,7 @@ class Store:
         except sqlite3.Error as error:
             self._give_up(error)
         except OSError as error:
-            self._go_without(os.strerror(error.errno) if error.errno else type(error).__name__)
+            self._go_without(error.strerror or type(error).__name__)
         except UsageError as error:
             self._go_without(str(error))
 
