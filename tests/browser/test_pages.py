@@ -6,11 +6,13 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
+from pixvec.bidi import isolated
 from pixvec.cli.dedupe import MAX_SHELVES, MAX_TILES, SHELVES_PER_PAGE
 from pixvec.gallery import Shelf, Tile, data_url, render_gallery
 from pixvec.review import ReviewOptions, review_table
@@ -153,6 +155,31 @@ def test_all_text_stands_out(
     assert title is not None
     assert int(title[1]) > 10
     assert title[2] == ""
+
+
+REVERSING = {
+    "override": "\u202egpj.exe",
+    "override that ends an isolate": "\u2069\u202egpj.exe",
+    "closers of everything": "\u202c\u2069\u2069\u202egpj.exe",
+    "isolate left open": "a \u2067b",
+    "embedding within an isolate": "\u2067\u202e\u2069gpj\u202e",
+    "hebrew": "\u05d0\u05d1\u05d2",
+    "arabic and numbers": "\u0623\u0628 12",
+    "many": "\u2067" * 200 + "abc",
+    "two lines": "a\u202e\nb",
+}
+PLACES = """<p style="white-space: pre-line"><span id="text">{}</span> <span id="after">3 rows</span></p><script>
+const [text, after] = ["text", "after"].map(id => [...document.getElementById(id).getClientRects()].at(-1));
+document.title = after.left >= text.right ? "it stays behind" : "it moved";</script>"""
+
+
+@pytest.mark.parametrize("text", REVERSING.values(), ids=list(REVERSING))
+def test_what_runs_from_right_to_left_moves_nothing_beside_it(browse: Browse, text: str) -> None:
+    assert "<title>it stays behind</title>" in browse(PLACES.format(escape(isolated(text))))
+
+
+def test_what_is_not_isolated_would_move_it(browse: Browse) -> None:
+    assert "<title>it moved</title>" in browse(PLACES.format(REVERSING["override"]))
 
 
 def test_as_many_duplicates_as_there_may_be_are_no_endless_page(browse: Browse) -> None:

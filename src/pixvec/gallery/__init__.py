@@ -14,12 +14,19 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pixvec.bidi import ascii_url, isolated
+
 THUMBNAIL_SIDE: Final = 256
 """Large enough to be looked at alone, which a click on it does."""
 
-# Autoescaping is on whatever the template is called: it is what makes a stranger's title text.
+# Autoescaping is on whatever the template is called: it is what makes a stranger's title text. What runs from right to
+# left is isolated likewise, wherever it stands.
 _ENVIRONMENT: Final = Environment(
-    loader=PackageLoader("pixvec.gallery", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    loader=PackageLoader("pixvec.gallery", "."),
+    autoescape=True,
+    finalize=isolated,
+    undefined=StrictUndefined,
+    trim_blocks=True,
 )
 
 
@@ -51,7 +58,7 @@ class Tile:
     @property
     def href(self) -> str | None:
         """The link, where it is safe to follow."""
-        return self.link if self.link and self.link.lower().startswith(("http://", "https://")) else None
+        return ascii_url(self.link) if self.link and self.link.lower().startswith(("http://", "https://")) else None
 
 
 @dataclass(frozen=True, slots=True)

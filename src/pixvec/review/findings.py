@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pixvec.bidi import ascii_url
 from pixvec.codes import code_of
 
 UNKNOWN_STAGE = "other"
@@ -30,7 +31,7 @@ class Example:
     def href(self) -> str | None:
         """Where a click may lead: a whole URL, of http or https."""
         is_url = self.cell.lower().startswith(("http://", "https://"))
-        return self.cell if is_url and "…" not in self.cell else None
+        return ascii_url(self.cell) if is_url and "…" not in self.cell else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,17 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pixvec.bidi import isolated
 from pixvec.review.charts import outcome_bar, rate_chart, segments
 from pixvec.review.findings import Review, stage_of
 from pixvec.words import count, duration, share, size
 
-# Autoescaping is on whatever the template is called: it is what makes a stranger's URL text.
+# Autoescaping is on whatever the template is called: it is what makes a stranger's URL text. What runs from right to
+# left is isolated likewise, wherever it stands.
 _ENVIRONMENT: Final = Environment(
     loader=PackageLoader("pixvec.review", "."),
     autoescape=True,
+    finalize=isolated,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
