@@ -6,16 +6,20 @@ In: texts. Out: ids (N, T) int32, padded and cut to the model's length, and each
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Encoding, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from pixvec.checkpoint import Checkpoint, TextConfig
+from pixvec.checkpoint.folder import blaming
+from pixvec.checkpoint.vocabulary import Vocabulary, read_vocabulary
 from pixvec.errors import ModelError
 
-_START, _END = "<|startoftext|>", "<|endoftext|>"
+_START, _END, _END_OF_WORD = "<|startoftext|>", "<|endoftext|>", "</w>"
 _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _BLANK = re.compile(r"[ \t\r\n]")
 _HEAD_CHARS = 20
@@ -48,9 +52,8 @@ class ClipTokenizer:
 
     def __init__(self, checkpoint: Checkpoint, config: TextConfig) -> None:
         self._config = config
-        self._tokenizer = _open_tokenizer(checkpoint)
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(config.max_position_embeddings)
+        with blaming(checkpoint.name):
+            self._tokenizer = _open_tokenizer(checkpoint.tokenizer_files, config)
 
     def __call__(self, texts: list[str]) -> Tokens:
         """Cut texts into tokens; lone surrogates, which Python's texts may hold and no file's, are replaced."""
@@ -79,19 +82,46 @@ class ClipTokenizer:
         return ends
 
 
-def _open_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
-    files = checkpoint.tokenizer_files
+def _open_tokenizer(files: Sequence[Path], config: TextConfig) -> Tokenizer:
     if not files:
-        raise ModelError(f"{checkpoint.name} has no tokenizer (tokenizer.json, or vocab.json and merges.txt)")
+        raise ModelError("it has no tokenizer (tokenizer.json, or vocab.json and merges.txt)")
+    vocabulary = read_vocabulary(files, n_ids=config.vocab_size)
+    _check_kind(vocabulary, files[0])
+    _check_config(config, end_id=vocabulary.ids[_END])
     try:
-        if len(files) == 1:
-            return Tokenizer.from_file(str(files[0]))
-        return _from_vocabulary(models.BPE.from_file(*map(str, files), unk_token=_END, end_of_word_suffix="</w>"))
-    except Exception as error:  # noqa: BLE001 (tokenizers raises bare Exception for every malformed file)
-        raise ModelError(f"{checkpoint.name}: {files[0].name} is not a tokenizer that can be read: {error}") from None
+        tokenizer = _built(vocabulary)
+        tokenizer.enable_truncation(config.max_position_embeddings)
+    except BaseException as error:
+        # A panic of the library's is no Exception, and its class has no public name.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise ModelError(f"{files[0].name} is not a tokenizer that can be read: {error}") from None
+    return tokenizer
 
 
-def _from_vocabulary(model: models.BPE) -> Tokenizer:
+def _check_kind(vocabulary: Vocabulary, file: Path) -> None:
+    """Check that a tokenizer is of CLIP's kind: any text is cut into its tokens, with marks around them."""
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    needed = {_START, _END, *letters, *(letter + _END_OF_WORD for letter in letters)}
+    lacking = sorted(needed.difference(vocabulary.ids))
+    if vocabulary.end_of_word in {None, _END_OF_WORD} and not lacking:
+        return
+    why = f"it has no token {lacking[0]!r}" if lacking else f"words end in {vocabulary.end_of_word!r:.40}"
+    raise ModelError(
+        f"{file.name} is a tokenizer of another kind than CLIP's ({why}): the model embeds images, and no texts"
+    )
+
+
+def _check_config(config: TextConfig, *, end_id: int) -> None:
+    """Check that the text tower finds the end of a text, or every text would have the vector of its start."""
+    if config.eos_token_id not in {_OLD_END_ID, end_id}:
+        raise ModelError(f"its texts end with token {end_id}, and its config's eos_token_id is {config.eos_token_id}")
+    if config.max_position_embeddings < 2:
+        raise ModelError(f"max_position_embeddings is {config.max_position_embeddings}: no room for start and end")
+
+
+def _built(vocabulary: Vocabulary) -> Tokenizer:
+    model = models.BPE(vocabulary.ids, vocabulary.merges, unk_token=_END, end_of_word_suffix=_END_OF_WORD)
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
@@ -102,14 +132,8 @@ def _from_vocabulary(model: models.BPE) -> Tokenizer:
             pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]
     )
-    start, end = ((token, _token_id(tokenizer, token)) for token in (_START, _END))
+    start, end = ((token, vocabulary.ids[token]) for token in (_START, _END))
     tokenizer.post_processor = processors.RobertaProcessing(end, start, trim_offsets=False, add_prefix_space=False)
-    tokenizer.add_special_tokens([_START, _END])
+    added = {token.content: AddedToken(**asdict(token)) for token in vocabulary.added}
+    tokenizer.add_special_tokens([*added.values(), *(mark for mark in (_START, _END) if mark not in added)])
     return tokenizer
-
-
-def _token_id(tokenizer: Tokenizer, token: str) -> int:
-    number = tokenizer.token_to_id(token)
-    if number is None:
-        raise ValueError(f"it has no {token}")
-    return number
