@@ -25,6 +25,7 @@ from pixvec.gallery.thumbnails import PictureOptions, fetch_thumbnails
 from pixvec.provenance import folder_of_files
 from pixvec.result_columns import read_image, read_sha256, result_names
 from pixvec.table import TableReader, find_embedded_column
+from pixvec.table.cell_text import python_cells
 from pixvec.thumbnail_file import read_thumbnails
 from pixvec.vector_table import take_rows
 from pixvec.words import plain_text, size
@@ -36,7 +37,11 @@ _LOGGER: Final = logging.getLogger("pixvec")
 
 def take_records(reader: TableReader, rows: NDArray[np.int64], names: Sequence[str]) -> list[dict[str, Any]]:
     """Read some columns of some rows, in the order of their numbers."""
-    return take_rows(reader, rows, columns=names).to_pylist() if names else [{} for _ in rows]
+    if not names:
+        return [{} for _ in rows]
+    table = take_rows(reader, rows, columns=names)
+    columns = [python_cells(column) for column in table.columns]
+    return [dict(zip(table.column_names, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

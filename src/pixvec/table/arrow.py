@@ -14,6 +14,7 @@ from pixvec.errors import UsageError
 from pixvec.table.chunk import Chunk, Extent, TableReader, rechunked
 from pixvec.table.files import TableFile
 from pixvec.table.row_groups import ROW_GROUP_ROWS, GroupWriter
+from pixvec.table.validation import check_schema, reporting_damage, validated
 
 _FILE_MAGIC: Final = b"ARROW1"
 _FEATHER_1_MAGIC: Final = b"FEA1"
@@ -28,6 +29,7 @@ class ArrowReader:
         self.path = path
         self.extent = Extent(0, 0, path.stat().st_size)
         with self._open() as (batches, _):
+            check_schema(batches.schema)
             self.schema = batches.schema
             self.n_rows = batches.count_rows() if isinstance(batches, pa.RecordBatchFileReader) else None
 
@@ -35,7 +37,7 @@ class ArrowReader:
         """Read chunks of `n_rows` rows."""
         wanted = [index for index, name in enumerate(self.schema.names) if columns is None or name in columns]
         with self._open(pa.ipc.IpcReadOptions(included_fields=wanted)) as (batches, file):
-            for table in rechunked(self._measured(map(_as_table, _each(batches)), file), n_rows):
+            for table in rechunked(self._measured(validated(_each(batches)), file), n_rows):
                 yield Chunk(table)
 
     def _measured(self, tables: Iterator[pa.Table], file: pa.NativeFile) -> Iterator[pa.Table]:
@@ -47,17 +49,14 @@ class ArrowReader:
 
     @contextmanager
     def _open(self, options: pa.ipc.IpcReadOptions | None = None) -> Iterator[tuple[Batches, pa.NativeFile]]:
-        try:
-            with pa.OSFile(str(self.path)) as file:
-                magic = file.read(len(_FILE_MAGIC))
-                if magic.startswith(_FEATHER_1_MAGIC):
-                    raise UsageError(f"{self.path} is in the first version of Feather: write it again with the second")
-                file.seek(0)
-                open_ = pa.ipc.open_file if magic == _FILE_MAGIC else pa.ipc.open_stream
-                with open_(file, options=options) as batches:
-                    yield batches, file
-        except (pa.ArrowException, OSError) as error:
-            raise UsageError(f"{self.path} cannot be read as Arrow: {error}") from error
+        with reporting_damage(self.path, "Arrow"), pa.OSFile(str(self.path)) as file:
+            magic = file.read(len(_FILE_MAGIC))
+            if magic.startswith(_FEATHER_1_MAGIC):
+                raise UsageError(f"{self.path} is in the first version of Feather: write it again with the second")
+            file.seek(0)
+            open_ = pa.ipc.open_file if magic == _FILE_MAGIC else pa.ipc.open_stream
+            with open_(file, options=options) as batches:
+                yield batches, file
 
 
 class ArrowWriter(GroupWriter):
@@ -87,7 +86,3 @@ def _each(batches: Batches) -> Iterator[pa.RecordBatch]:
     if isinstance(batches, pa.RecordBatchFileReader):
         return map(batches.get_batch, range(batches.num_record_batches))
     return iter(batches)
-
-
-def _as_table(batch: pa.RecordBatch) -> pa.Table:
-    return pa.Table.from_batches([batch])

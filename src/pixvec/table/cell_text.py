@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from pixvec.errors import UsageError
 
 TEXT: Final = pa.large_string()  # a chunk of vectors as text can pass the 2 GiB that `string` holds
 
@@ -21,16 +25,54 @@ def is_text(type_: pa.DataType) -> bool:
 
 
 def cell_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Write each cell as text."""
+    """Write each cell as text.
+
+    Raises
+    ------
+    UsageError
+        When there is none for a cell: its time zone is unknown.
+    """
+    try:
+        return _cell_texts(column)
+    except pa.ArrowException as error:
+        raise UsageError(f"a cell of type {column.type} cannot be written as text: {error}") from error
+
+
+def python_cells(column: pa.ChunkedArray) -> list[Any]:
+    """Give each cell as Python's object; one with a time that Python has no word for, with what Arrow prints for it.
+
+    Raises
+    ------
+    UsageError
+        When there is neither.
+    """
+    try:
+        return cast("list[Any]", column.to_pylist())
+    except (OverflowError, ValueError):
+        return [_python_cell(column.slice(row, 1)) for row in range(len(column))]
+
+
+def _python_cell(column: pa.ChunkedArray) -> Any:
+    try:
+        return column.to_pylist()[0]
+    except (OverflowError, ValueError):
+        type_ = _with_text(column.type, pa.types.is_temporal)
+    try:
+        return pc.cast(column, type_).to_pylist()[0]
+    except pa.ArrowException as error:
+        raise UsageError(f"a cell of type {column.type} cannot be written as text: {error}") from error
+
+
+def _cell_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_run_end_encoded(column.type):
         column = pc.run_end_decode(column)
     if _is_numbers(column):
         return _number_texts(column)
     if _is_printed(column.type):
         return pc.cast(column, TEXT)
-    type_ = _with_text(column.type)
+    type_ = _with_text(column.type, is_beyond_python)
     printed = column if type_ == column.type else pc.cast(column, type_)
-    return pa.chunked_array([pa.array(map(_text, printed.to_pylist()), TEXT)])
+    return pa.chunked_array([pa.array(map(_text, python_cells(printed)), TEXT)])
 
 
 def is_beyond_python(type_: pa.DataType) -> bool:
@@ -38,18 +80,19 @@ def is_beyond_python(type_: pa.DataType) -> bool:
     return bool(pa.types.is_duration(type_)) or getattr(type_, "unit", None) == "ns"
 
 
-def _with_text(type_: pa.DataType) -> pa.DataType:
-    """Put text in the place of such times within lists and structs."""
-    if is_beyond_python(type_):
+def _with_text(type_: pa.DataType, is_beyond: Callable[[pa.DataType], bool]) -> pa.DataType:
+    """Put text in the place of such times, also within lists and structs."""
+    with_text = partial(_with_text, is_beyond=is_beyond)
+    if is_beyond(type_):
         return pa.string()
     if pa.types.is_struct(type_):
-        return pa.struct([field.with_type(_with_text(field.type)) for field in type_])
+        return pa.struct([field.with_type(with_text(field.type)) for field in type_])
     if pa.types.is_map(type_):
-        return pa.map_(type_.key_type, _with_text(type_.item_type))
+        return pa.map_(type_.key_type, with_text(type_.item_type))
     if pa.types.is_fixed_size_list(type_):
-        return pa.list_(_with_text(type_.value_type), type_.list_size)
+        return pa.list_(with_text(type_.value_type), type_.list_size)
     if pa.types.is_list(type_) or pa.types.is_large_list(type_):
-        return pa.large_list(_with_text(type_.value_type))
+        return pa.large_list(with_text(type_.value_type))
     return type_
 
 

@@ -170,12 +170,14 @@ class TableWriter(ABC):
 
 @contextmanager
 def reporting_write_errors(path: Path) -> Iterator[None]:
-    """Turn what the file system refuses into one line that names the file."""
+    """Turn what the file system refuses, or Arrow to put into a format, into one line that names the file."""
     try:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error  # Arrow says it in more words
         raise RunError(f"{path.name} cannot be written: {reason}") from error
+    except pa.ArrowException as error:
+        raise RunError(f"{path.name} cannot be written: {error}") from error
 
 
 def kept_indices(schema: pa.Schema, dropped: Collection[str]) -> list[int]:

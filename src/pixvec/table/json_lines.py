@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pixvec.errors import UsageError
-from pixvec.table.cell_text import cell_texts, is_beyond_python, is_nested, json_text
+from pixvec.table.cell_text import cell_texts, is_beyond_python, is_nested, json_text, python_cells
 from pixvec.table.chunk import Chunk, TableReader, TableWriter
 from pixvec.table.files import TableFile, TextFile, create_text
 from pixvec.table.folder import FolderReader
@@ -215,4 +215,4 @@ def _json_texts(column: pa.ChunkedArray) -> list[str]:
     if is_nested(column.type):
         return [text or "null" for text in cell_texts(column).to_pylist()]
     cells = cell_texts(column) if is_beyond_python(column.type) else column
-    return [json_text(cell) for cell in cells.to_pylist()]
+    return [json_text(cell) for cell in python_cells(cells)]

@@ -14,6 +14,7 @@ from pixvec.errors import UsageError
 from pixvec.table.chunk import Chunk, TableReader, rechunked
 from pixvec.table.files import TableFile
 from pixvec.table.row_groups import ROW_GROUP_ROWS, GroupWriter
+from pixvec.table.validation import check_schema, reporting_damage, validated
 
 READ_BUFFER_BYTES: Final = 1 << 20
 
@@ -33,6 +34,7 @@ class ParquetReader:
         self.path = path
         self._open_file = open_file
         with self._open() as file:
+            check_schema(file.schema_arrow)
             self.schema = file.schema_arrow
             self.n_rows = file.metadata.num_rows
 
@@ -41,19 +43,16 @@ class ParquetReader:
         with self._open() as file:
             names = None if columns is None else list(columns)
             # Batches end where a row group does if there are categories.
-            batches = (pa.Table.from_batches([batch]) for batch in file.iter_batches(n_rows, columns=names))
-            yield from map(Chunk, rechunked(batches, n_rows))
+            batches = file.iter_batches(n_rows, columns=names)
+            yield from map(Chunk, rechunked(validated(batches), n_rows))
 
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:
         # pre_buffer would read whole row groups ahead; a buffered stream holds a few pages of each column.
-        try:
-            with ExitStack() as opened:
-                where = opened.enter_context(self._open_file()) if self._open_file else self.path
-                file = pq.ParquetFile(where, pre_buffer=False, buffer_size=READ_BUFFER_BYTES)
-                yield opened.enter_context(file)
-        except (pa.ArrowException, OSError) as error:
-            raise UsageError(f"{self.path} cannot be read as Parquet: {error}") from error
+        with reporting_damage(self.path, "Parquet"), ExitStack() as opened:
+            where = opened.enter_context(self._open_file()) if self._open_file else self.path
+            file = pq.ParquetFile(where, pre_buffer=False, buffer_size=READ_BUFFER_BYTES)
+            yield opened.enter_context(file)
 
 
 class ParquetWriter(GroupWriter):
