@@ -193,3 +193,18 @@ def test_a_dictionary_that_many_batches_share_is_validated_once(tmp_path: Path) 
     path.write_bytes(body[:last] + offsets(200) + body[last + 4 :])
     with pytest.raises(pixvec.PixvecError, match="column 'word' is damaged in rows 2 to 2"):
         pixvec.embed_file(path, tmp_path / "out.parquet", model="demo", texts="word")
+
+
+@pytest.mark.parametrize(
+    "shape",
+    ["(20, 0)", "(-1, 4)", "(9223372036854775807, 4)", "(1" + "0" * 30 + ", 4)", "(20.0, 4)", "(True, 4)", "(20, 4", ""],
+)
+def test_an_array_of_an_impossible_shape_is_told(shape: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    facts = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
+    path = tmp_path / "in.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + facts.encode() + bytes(320))
+    assert execute(["link", str(path), "-o", str(tmp_path / "out.csv")]) == 2
+    said = capfd.readouterr().err
+    assert "in.npy" in said
+    assert "Traceback" not in said
+    assert said.count("\n") == 1

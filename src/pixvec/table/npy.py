@@ -23,9 +23,11 @@ class NpyReader:
     def __init__(self, path: Path) -> None:
         try:
             self._vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 (for a broken header, NumPy raises what its parser of Python does)
             raise UsageError(f"{path} cannot be read as an array: {error}") from error
-        if self._vectors.ndim != 2 or self._vectors.dtype.kind != "f":
+        if self._vectors.ndim != 2 or self._vectors.dtype.kind != "f" or not self._vectors.shape[1]:
             raise UsageError(f"{path} holds no vectors, (N, D) floating-point numbers")
         self.n_rows, dim = self._vectors.shape
         self.schema = pa.schema([(COLUMN, pa.list_(pa.float32(), dim))])
