@@ -124,9 +124,9 @@ def test_wrong_params(params: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ("{n_nearest: 0}", "n_nearest: expected a whole number, at least 1, found 0"),
-        ("{n_nearest: 15.0}", "n_nearest: expected a whole number, at least 1, found 15.0"),
-        ("{n_nearest: true}", "n_nearest: expected a whole number, at least 1, found true"),
+        ("{n_nearest: 0}", "n_nearest: expected a whole number, at least 1, at most 10000, found 0"),
+        ("{n_nearest: 15.0}", "n_nearest: expected a whole number, at least 1, at most 10000, found 15.0"),
+        ("{n_nearest: true}", "n_nearest: expected a whole number, at least 1, at most 10000, found true"),
         ("{similarity_min: 1.5}", "similarity_min: expected a number, at least -1, at most 1, found 1.5"),
         ("{similarity_min: {a: 1}}", 'similarity_min: expected a number, at least -1, at most 1, found {"a": 1}'),
         ("{metric: 'euclidean'}", 'metric: expected one of "angular", found "euclidean"'),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,7 @@ __all__ = ["LinkOptions", "Links", "link_vectors"]
 
 _MAX_EXACT = 200_000
 """Distinct vectors up to which all pairs are compared."""
-_MAX_LINKS = 2**31 - 1
+MAX_LINKS: Final = 2**31 - 1
 """Arrow's lists have 32-bit offsets."""
 
 
@@ -89,6 +89,7 @@ def link_vectors(
     options: LinkOptions,
     *,
     search: NeighborSearch | None = None,
+    max_links: int = MAX_LINKS,
     on_progress: ReportProgress | None = None,
     stop: threading.Event | None = None,
 ) -> Links:
@@ -104,6 +105,8 @@ def link_vectors(
         `n_nearest` and `similarity_min` leave; links at or above it stay.
     search
         How neighbours are found; by default exactly up to 200,000 distinct vectors, and approximately above that.
+    max_links
+        How many links there may be.
     on_progress
         Called now and then, and at the end, with how many of the rows are done, and N.
     stop
@@ -112,12 +115,12 @@ def link_vectors(
     Raises
     ------
     UsageError
-        When there would be more links than a column holds.
+        When there might be more links than `max_links`.
     StoppedError
         Soon after `stop` is set.
     """
     space = Space.of(vectors)
-    _check_count(options.n_nearest, int(np.count_nonzero(space.has_vector)), len(vectors))
+    _check_count(options.n_nearest, int(np.count_nonzero(space.has_vector)), len(vectors), max_links=max_links)
     k = min(options.n_nearest, len(vectors))  # any number may be asked for
     report = on_progress and _in_rows(on_progress, len(vectors))
     with one_blas_thread():  # several products are computed at once
@@ -128,12 +131,13 @@ def link_vectors(
     return _links(pairs, space.has_vector, neighbors.recall)
 
 
-def _check_count(n_nearest: int, n_vectors: int, n_rows: int) -> None:
+def _check_count(n_nearest: int, n_vectors: int, n_rows: int, *, max_links: int) -> None:
     n_links = n_vectors * min(n_nearest, n_rows)
-    if n_links > _MAX_LINKS:
+    if n_links > max_links:
+        holder = "a column holds" if max_links == MAX_LINKS else "the recipe may still make"
         raise UsageError(
             f"`n_nearest={n_nearest}` with {n_vectors} vectors would be {n_links} links, "
-            f"and a column holds {_MAX_LINKS}: take `n_nearest={_MAX_LINKS // n_vectors}`"
+            f"and {holder} {max_links}: take `n_nearest={max_links // n_vectors}`"
         )
 
 

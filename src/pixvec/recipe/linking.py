@@ -25,7 +25,10 @@ def prepare_links(session: Session, params: Mapping[str, Any]) -> Work:
 def _link(session: Session, options: LinkOptions, embedding: InputColumn) -> list[pa.Table]:
     vectors = read_vector_column(embedding.table(), embedding.name, path=None).vectors
     with session.telling_progress() as on_progress:
-        links = link_vectors(vectors, options, on_progress=on_progress and counting_rows(on_progress))
+        links = link_vectors(
+            vectors, options, max_links=session.links_left, on_progress=on_progress and counting_rows(on_progress)
+        )
+    session.links_left -= len(links.targets)
     targets, weights = links.columns()
     session.tell(_summary(links))
     return [pa.table({"": targets}), pa.table({"": weights})]

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from pixvec.model import ClipModel, ModelOptions
 from pixvec.options import option
@@ -20,7 +20,9 @@ from pixvec.table import ReadOptions
 Tell: TypeAlias = Callable[[str], None]
 """Takes a line for people."""
 
-_LOGGER = logging.getLogger("pixvec")
+MAX_LINKS: Final = 200_000_000
+"""As many as thirteen million rows have by default, which take 2.4 GB; `pixvec link` makes more."""
+_LOGGER: Final = logging.getLogger("pixvec")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +48,14 @@ class Session:
     ----------
     reports
         What each step that embeds came to.
+    links_left
+        How many links its steps may still make.
     """
 
     def __init__(self, options: RecipeOptions) -> None:
         self.options = options
         self.reports: list[Report] = []
+        self.links_left = MAX_LINKS
         self._models: dict[object, ClipModel] = {}
 
     def model(self, settings: Settings) -> ClipModel:

@@ -93,10 +93,11 @@ class Parameter:
     maximum: float | None = None
 
     @classmethod
-    def of(cls, option: Option) -> Parameter:
-        """Make an option of pixvec a parameter."""
+    def of(cls, option: Option, *, maximum: float | None = None) -> Parameter:
+        """Make an option of pixvec a parameter, with a maximum for recipes where the option has none."""
         kind = "string" if option.choices else _RECIPE_TYPES[option.type]
-        return cls(option.name, kind, option.default, option.help or "", option.choices, option.minimum, option.maximum)
+        most = maximum if option.maximum is None else option.maximum
+        return cls(option.name, kind, option.default, option.help or "", option.choices, option.minimum, most)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.type} = {format_value(self.default)}"

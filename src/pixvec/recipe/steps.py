@@ -23,13 +23,16 @@ _DECIDE_VECTORS = ("normalize", "model", "precision", "decode")
 RUN_OPTIONS: Final = {field.name for field in fields(RecipeOptions)}.difference(_DECIDE_VECTORS)
 """The options that are set by who runs a recipe, never by the recipe."""
 
+_MAXIMA: Final = {"n_nearest": 10_000, "n_trees": 1_000_000, "search_k_mult": 1_000_000}
+"""Of numbers that have none for whoever gives a command, who pays for it too."""
+
 _, _ERROR, _DETAIL, _IMAGE = result_names("")
 
 
 def _parameters(options: type, *names: str) -> tuple[Parameter, ...]:
     """Make parameters of options: of those that are named, or of all."""
     known = {option.name: option for option in options_of(options)}
-    return tuple(Parameter.of(known[name]) for name in names or known)
+    return tuple(Parameter.of(known[name], maximum=_MAXIMA.get(name)) for name in names or known)
 
 
 _REASONS: Final = (
