@@ -28,9 +28,13 @@ def instead(name: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(name.casefold(), list(islice(by_folded, _MOST_COMPARED)), n=1)
     if near:
         return f"; did you mean {shown(by_folded[near[0]])}?"
-    names = ", ".join(map(shown, islice(known, _MOST_NAMES)))
-    more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
-    return f"; expected one of {names}{more}" if names else "; there are none"
+    return f"; expected one of {listed(known)}" if known else "; there are none"
+
+
+def listed(names: Collection[str]) -> str:
+    """List names, the first of many."""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{', '.join(map(shown, islice(names, _MOST_NAMES)))}{more}"
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from pixvec.columns import open_column
 from pixvec.errors import UsageError
-from pixvec.naming import shown, unknown
+from pixvec.naming import listed, shown, unknown
 from pixvec.result_columns import checked_facts, read_provenance
 from pixvec.run.output import read_facts
 from pixvec.table import Frame, TableReader, keeps_metadata, open_frame, open_table
@@ -182,7 +183,7 @@ def _facts_by_file(table: TableReader, name: str) -> dict[str, dict[str, Any] | 
     return {
         str(path): read_provenance(reader.schema, name) or provenance_beside(path).get(name)
         for path, reader in files.items()
-        if name in reader.schema.names
+        if reader.schema.get_all_field_indices(name)
     }
 
 
@@ -200,7 +201,7 @@ def provenance_beside(path: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def _as_arrow(frame: Frame) -> pa.Table:
-    names = [name for name in frame.schema.names if frame.schema.names.count(name) == 1]
+    names = [name for name, n_found in Counter(frame.schema.names).items() if n_found == 1]
     columns = {name: _arrow_column(open_column(frame.column(name)).values) for name in names}
     present = {name: column for name, column in columns.items() if column is not None}
     fields = [pa.field(name, it.type, metadata=frame.schema.field(name).metadata) for name, it in present.items()]
@@ -223,20 +224,20 @@ def _find(table: TableReader) -> str:
         if len(choice) == 1:
             return choice[0]
     if candidates:
-        listed = next(filter(None, (known, fixed, candidates)))
-        raise UsageError(f"several columns hold vectors: {_listed(listed)}; choose one {_HOW_TO_NAME}")
+        several = next(filter(None, (known, fixed, candidates)))
+        raise UsageError(f"several columns hold vectors: {listed(several)}; choose one {_HOW_TO_NAME}")
     raise UsageError(
-        f"none of the columns {_listed(table.schema.names)} holds vectors; make one with `pixvec embed`, "
+        f"none of the columns {listed(table.schema.names)} holds vectors; make one with `pixvec embed`, "
         f"or name one {_HOW_TO_NAME}"
     )
 
 
 def _vector_columns(table: TableReader, names: Iterable[str]) -> list[str]:
     """Pick the columns of vectors among those whose names do not repeat."""
-    known = [name for name in names if table.schema.names.count(name) == 1]
-    listed = [name for name in known if _is_floats(table.schema.field(name).type)]
-    texts = [name for name in known if _is_text(table.schema.field(name).type)]
-    return [name for name in known if name in {*listed, *_json_columns(table, texts)}]
+    counts = Counter(table.schema.names)
+    types = {name: table.schema.field(name).type for name in names if counts[name] == 1}
+    texts = {*_json_columns(table, [name for name, type_ in types.items() if _is_text(type_)])}
+    return [name for name, type_ in types.items() if name in texts or _is_floats(type_)]
 
 
 def _json_columns(table: TableReader, names: list[str]) -> list[str]:
@@ -324,7 +325,3 @@ def _filled(chunks: Iterator[Vectors], n_rows: int) -> Vectors:
         vectors[start : start + len(chunk)] = chunk
         start += len(chunk)
     return vectors
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(repr, names))

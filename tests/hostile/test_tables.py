@@ -197,7 +197,16 @@ def test_a_dictionary_that_many_batches_share_is_validated_once(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "shape",
-    ["(20, 0)", "(-1, 4)", "(9223372036854775807, 4)", "(1" + "0" * 30 + ", 4)", "(20.0, 4)", "(True, 4)", "(20, 4", ""],
+    [
+        "(20, 0)",
+        "(-1, 4)",
+        "(9223372036854775807, 4)",
+        "(1" + "0" * 30 + ", 4)",
+        "(20.0, 4)",
+        "(True, 4)",
+        "(20, 4",
+        "",
+    ],
 )
 def test_an_array_of_an_impossible_shape_is_told(shape: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     facts = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"

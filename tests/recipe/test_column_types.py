@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pixvec.recipe.column_types import column_type, column_types
-from pixvec.recipe.dataset import open_in_memory
+from pixvec.recipe.column_types import column_types
+from pixvec.recipe.dataset import Dataset, open_in_memory
+from pixvec.table import Chunk, open_frame
 
 URL, NO_URL = "https://a.example/b.jpg", "no URL"
 VECTORS = [np.ones(2, np.float32), None]
@@ -42,7 +44,7 @@ VECTORS = [np.ones(2, np.float32), None]
     ids=str,
 )
 def test_a_column_of_arrow(cells: pa.Array, type_: str | None) -> None:
-    assert column_type(open_in_memory(pa.table({"a": cells})).column("a")) == type_
+    assert column_types(open_in_memory(pa.table({"a": cells})), ["a"]) == {"a": type_}
 
 
 @pytest.mark.parametrize(
@@ -64,13 +66,13 @@ def test_a_column_of_arrow(cells: pa.Array, type_: str | None) -> None:
     ids=lambda case: str(case).partition(" at ")[0],
 )
 def test_a_column_of_pandas(cells: Any, type_: str | None) -> None:
-    assert column_type(open_in_memory(pd.DataFrame({"a": cells})).column("a")) == type_
+    assert column_types(open_in_memory(pd.DataFrame({"a": cells})), ["a"]) == {"a": type_}
 
 
 @pytest.mark.parametrize(("n_urls", "type_"), [(8, "url"), (7, "category")])
 def test_four_in_five_of_the_cells_that_are_not_empty_make_a_column_of_urls(n_urls: int, type_: str) -> None:
     cells = [URL] * n_urls + [NO_URL] * (10 - n_urls) + [None, ""] * 10
-    assert column_type(open_in_memory(pa.table({"a": cells})).column("a")) == type_
+    assert column_types(open_in_memory(pa.table({"a": cells})), ["a"]) == {"a": type_}
 
 
 def test_all_cells_count_where_the_recipe_names_the_column() -> None:
@@ -82,3 +84,25 @@ def test_all_cells_count_where_the_recipe_names_the_column() -> None:
 def test_columns_are_suggested_in_the_order_of_the_table() -> None:
     dataset = open_in_memory(pa.table({"a": [1], "b": ["x"], "c": [2.5]}))
     assert list(column_types(dataset, {"c"})) == ["a", "b", "c"]
+
+
+class Counted:
+    """A table that counts how often it is read."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = open_frame(table)
+        self.schema = table.schema
+        self.n_rows = table.num_rows
+        self.n_readings = 0
+
+    def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
+        self.n_readings += 1
+        return self._table.chunks(n_rows, columns=columns)
+
+
+def test_a_table_is_read_twice_however_many_columns_it_has() -> None:
+    table = Counted(pa.table({f"c{number}": ["a", "b"] * 600 for number in range(50)}))
+    types = column_types(Dataset(table), ["c7", "c9"])
+    assert set(types.values()) == {"category"}
+    assert len(types) == 50
+    assert table.n_readings == 2

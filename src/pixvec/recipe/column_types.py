@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from itertools import islice
 from typing import Final
 
 import pyarrow as pa
 
 from pixvec.fetch import looks_like_url
-from pixvec.recipe.dataset import Dataset, InputColumn
+from pixvec.recipe.dataset import Dataset
 from pixvec.table.url_column import N_SAMPLED_CELLS, holds_urls
 from pixvec.vector_table import parse_vector
 
 MAX_CATEGORIES: Final = 100
+_TEXTS: Final = {"text", "category"}
 
 _TYPES: Final[tuple[tuple[Callable[[pa.DataType], bool], str], ...]] = (
     (pa.types.is_boolean, "boolean"),
@@ -50,22 +50,14 @@ def column_types(
         The folder whose files are let in: their paths count as URLs.
     """
     is_url = looks_like_url if files_under is None else partial(_is_url_or_file, files_under)
-    names = Counter(dataset.names)
-    return {
-        name: column_type(dataset.column(name), is_url, n_cells=None if name in named else N_SAMPLED_CELLS)
-        for name, n_found in names.items()
-        if name in named or n_found == 1
-    }
-
-
-def column_type(
-    column: InputColumn, is_url: Callable[[str], bool] = looks_like_url, *, n_cells: int | None = None
-) -> str | None:
-    """Find the type of a column, from all or the first of its cells; None where that is not known."""
-    type_ = _type(column.type)
-    if type_ not in {"text", "category"}:
-        return type_
-    return _type_of_texts(column.name, _present(islice(column.cells(), n_cells)), is_url)
+    names = [name for name, n_found in Counter(dataset.names).items() if name in named or n_found == 1]
+    types = {name: _type(dataset.column(name).type) for name in names}
+    texts = {name: _Texts(name, is_url) for name, type_ in types.items() if type_ in _TEXTS}
+    # The table is read twice, and not once for each of its columns.
+    for those, n_rows in (([name for name in texts if name not in named], N_SAMPLED_CELLS), (named, None)):
+        for name, cells in dataset.cells([name for name in those if name in texts], n_rows=n_rows):
+            texts[name].add(cells)
+    return types | {name: found.type for name, found in texts.items()}
 
 
 def _is_url_or_file(folder: str | os.PathLike[str], text: str) -> bool:
@@ -81,23 +73,35 @@ def _type(type_: pa.DataType | None) -> str | None:
     return next((name for is_of_type, name in _TYPES if is_of_type(type_)), None)
 
 
-def _present(cells: Iterable[object]) -> Iterator[object]:
-    """Leave out what is empty: CSV has no other null."""
-    return (cell for cell in cells if cell is not None and not (isinstance(cell, str) and not cell))
+class _Texts:
+    """What the cells of a column of texts are: it tells URLs, vectors in JSON, and few that repeat from others."""
 
+    def __init__(self, name: str, is_url: Callable[[str], bool]) -> None:
+        self._name = name
+        self._is_url = is_url
+        self._n_cells = 0
+        self._n_urls = 0
+        self._different: set[str] = set()
+        self._is_vectors = False
 
-def _type_of_texts(name: str, cells: Iterator[object], is_url: Callable[[str], bool]) -> str | None:
-    """Tell texts that are URLs, or vectors in JSON, or few that repeat themselves, from others."""
-    n_cells = n_urls = 0
-    different: set[str] = set()
-    for cell in cells:
-        if n_cells == 0 and isinstance(cell, str) and parse_vector(cell) is not None:
+    def add(self, cells: Iterable[object]) -> None:
+        """Look at more cells; those that are empty are left out, since CSV has no other null."""
+        for cell in cells:
+            if cell is None or self._is_vectors or (isinstance(cell, str) and not cell):
+                continue
+            if not self._n_cells and isinstance(cell, str):
+                self._is_vectors = parse_vector(cell) is not None
+            text = cell if isinstance(cell, str) else repr(cell)
+            self._n_cells += 1
+            self._n_urls += self._is_url(text)
+            if len(self._different) <= MAX_CATEGORIES:
+                self._different.add(text)
+
+    @property
+    def type(self) -> str | None:
+        """The type; None of cells that are all empty."""
+        if self._is_vectors:
             return "list[number]"
-        text = cell if isinstance(cell, str) else repr(cell)
-        n_cells += 1
-        n_urls += is_url(text)
-        if len(different) <= MAX_CATEGORIES:
-            different.add(text)
-    if not n_cells or holds_urls(name, n_urls, n_cells):
-        return "url" if n_cells else None
-    return "category" if len(different) <= min(MAX_CATEGORIES, n_cells / 2) else "text"
+        if not self._n_cells or holds_urls(self._name, self._n_urls, self._n_cells):
+            return "url" if self._n_cells else None
+        return "category" if len(self._different) <= min(MAX_CATEGORIES, self._n_cells / 2) else "text"

@@ -7,6 +7,7 @@ What steps add is held in memory.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -115,6 +116,7 @@ class Dataset:
         self.source = source
         self.path = path
         self._stamp = _stamp(path)
+        self._counts = Counter(source.schema.names)
         self._added: pa.Table | None = None
 
     @property
@@ -132,9 +134,18 @@ class Dataset:
         """
         if self._added is not None and name in self._added.column_names:
             return _ArrowColumn(name, open_frame(self._added.select([name])))
-        if (n_found := self.names.count(name)) > 1:
+        if (n_found := self._counts[name]) > 1:
             raise UsageError(f"{n_found} columns are called {name!r}: rename all but one")
         return self._own_column(name)
+
+    def cells(self, names: Collection[str], *, n_rows: int | None) -> Iterator[tuple[str, list[object]]]:
+        """Read the caller's columns all at once, some rows at a time: each with its name; all rows, or the first."""
+        n_left = n_rows
+        chunks = self.source.chunks(CHUNK_ROWS, columns=names) if names else iter(())
+        while n_left != 0 and (chunk := next(chunks, None)):
+            table = chunk.table.slice(0, n_left)
+            yield from ((name, table.column(name).to_pylist()) for name in names)
+            n_left = n_left and n_left - table.num_rows
 
     def add(self, columns: pa.Table) -> None:
         """Add columns, with a row for each of the table's.
@@ -208,6 +219,10 @@ class FrameDataset(Dataset):
 
 class _ObjectDataset(FrameDataset):
     """A frame that gives its columns as Python objects only, as pandas' does."""
+
+    def cells(self, names: Collection[str], *, n_rows: int | None) -> Iterator[tuple[str, list[object]]]:
+        """Read the caller's columns one after the other."""
+        return ((name, list(islice(self.column(name).cells(), n_rows))) for name in names)
 
     def _own_column(self, name: str) -> InputColumn:
         return _ObjectColumn(name, open_column(self.source.column(name)).values)

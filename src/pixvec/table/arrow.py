@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 import pyarrow as pa
 
 from pixvec.errors import UsageError
-from pixvec.table.chunk import Chunk, Extent, TableReader, rechunked
+from pixvec.table.chunk import Chunk, Extent, TableReader, check_n_columns, rechunked, wanted_indices
 from pixvec.table.files import TableFile
 from pixvec.table.row_groups import ROW_GROUP_ROWS, GroupWriter
 from pixvec.table.validation import check_schema, reporting_damage, validated
@@ -29,14 +29,15 @@ class ArrowReader:
         self.path = path
         self.extent = Extent(0, 0, path.stat().st_size)
         with self._open() as (batches, _):
-            check_schema(batches.schema)
             self.schema = batches.schema
+            check_n_columns(path, len(self.schema))
+            check_schema(self.schema)
             self.n_rows = batches.count_rows() if isinstance(batches, pa.RecordBatchFileReader) else None
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read chunks of `n_rows` rows."""
-        wanted = [index for index, name in enumerate(self.schema.names) if columns is None or name in columns]
-        with self._open(pa.ipc.IpcReadOptions(included_fields=wanted)) as (batches, file):
+        wanted = pa.ipc.IpcReadOptions(included_fields=wanted_indices(self.schema, columns))
+        with self._open(wanted) as (batches, file):
             for table in rechunked(self._measured(validated(_each(batches)), file), n_rows):
                 yield Chunk(table)
 

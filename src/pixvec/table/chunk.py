@@ -12,14 +12,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Final, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pixvec.errors import RunError
+from pixvec.errors import RunError, UsageError
 from pixvec.table.files import TableFile
+
+MAX_COLUMNS: Final = 5_000
+"""The cells of 512 rows of so many columns of CSV take 400 MB while they are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +183,28 @@ def reporting_write_errors(path: Path) -> Iterator[None]:
         raise RunError(f"{path.name} cannot be written: {error}") from error
 
 
+def check_n_columns(path: Path, n_columns: int) -> None:
+    """Check that rows are narrow enough to be held some hundreds at a time.
+
+    Raises
+    ------
+    UsageError
+        If they aren't.
+    """
+    if n_columns > MAX_COLUMNS:
+        raise UsageError(f"{path} has {n_columns:,} columns, and at most {MAX_COLUMNS:,} are read: leave some out")
+
+
+def wanted_indices(schema: pa.Schema, columns: Collection[str] | None) -> list[int]:
+    """Find the places of the columns that are read, all or those with a name."""
+    names = None if columns is None else frozenset(columns)
+    return [index for index, name in enumerate(schema.names) if names is None or name in names]
+
+
 def kept_indices(schema: pa.Schema, dropped: Collection[str]) -> list[int]:
     """Find the places of the columns that stay; names may repeat, so columns go by place."""
-    return [index for index, name in enumerate(schema.names) if name not in dropped]
+    names = frozenset(dropped)
+    return [index for index, name in enumerate(schema.names) if name not in names]
 
 
 def rechunked(tables: Iterable[pa.Table], n_rows: int) -> Iterator[pa.Table]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pixvec.errors import UsageError
 from pixvec.table.cell_text import cell_texts
-from pixvec.table.chunk import Chunk, Extent, TableReader, TableWriter
+from pixvec.table.chunk import Chunk, Extent, TableReader, TableWriter, check_n_columns, wanted_indices
 from pixvec.table.csv_syntax import (
     Records,
     Token,
@@ -99,6 +99,7 @@ class CsvReader:
         self.delimiter = options.delimiter or delimiter
         self._token = token_pattern(self.delimiter, is_quoted=self.is_quoted)
         first = self._read_first_record()
+        check_n_columns(file.path, len(first.fields))
         self._n_header_tokens = 0 if options.no_header else len(first.fields)
         self.header = made_up_header(first) if options.no_header else first
         self.schema = pa.schema([(self._cell(field), pa.string()) for (field,) in self.header.fields])
@@ -128,7 +129,7 @@ class CsvReader:
 
     def _chunk(self, tokens: list[Token], columns: Collection[str] | None) -> CsvChunk:
         records = Records.of(tokens, len(self.schema))
-        wanted = [index for index, name in enumerate(self.schema.names) if columns is None or name in columns]
+        wanted = wanted_indices(self.schema, columns)
         schema = pa.schema([self.schema.field(index) for index in wanted])
         cells = [pa.array(map(self._cell, records.fields[index]), pa.string()) for index in wanted]
         arrays = [typed(column, type_) for column, type_ in zip(cells, schema.types, strict=True)]

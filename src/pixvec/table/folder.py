@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pixvec.errors import UsageError
 from pixvec.result_columns import PROVENANCE_KEY, parse_facts
-from pixvec.table.chunk import Chunk, Extent, TableReader, extent_of
+from pixvec.table.chunk import Chunk, Extent, TableReader, check_n_columns, extent_of, wanted_indices
 from pixvec.table.listing import Listing
 
 
@@ -49,6 +49,7 @@ class FolderReader:
         ]
         _check_keys(self._members)
         self.schema = _joined_schema(self._members)
+        check_n_columns(listing.place, len(self.schema))
         counts = [reader.n_rows for reader in readers]
         self.n_rows = None if None in counts else sum(count or 0 for count in counts)
         extents = [extent for reader in readers if (extent := extent_of(reader))]
@@ -68,7 +69,7 @@ class FolderReader:
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read chunks of `n_rows` rows, fewer at the end of each file."""
-        schema = pa.schema([field for field in self.schema if columns is None or field.name in columns])
+        schema = pa.schema([self.schema.field(index) for index in wanted_indices(self.schema, columns)])
         read = Extent(0, 0, self._n_bytes)
         for member in self._members:
             for chunk in member.reader.chunks(n_rows, columns=columns and [*columns, *_some(member, columns)]):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pixvec.errors import UsageError
 from pixvec.result_columns import PROVENANCE_KEY, provenance_metadata, read_provenance, read_vectors
-from pixvec.table.chunk import Chunk, TableReader, kept_indices
+from pixvec.table.chunk import Chunk, TableReader, kept_indices, wanted_indices
 
 _IMAGE_STRUCT: Final = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """How `datasets` has images."""
@@ -72,7 +72,7 @@ class ArrowFrame:
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Slice the table."""
-        table = self._frame.select(_wanted(self.schema, columns))
+        table = self._frame.select(wanted_indices(self.schema, columns))
         for start in range(0, table.num_rows, n_rows):
             yield Chunk(table.slice(start, n_rows))
 
@@ -107,7 +107,7 @@ class PandasFrame:
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read the text in slices of the frame; cells that hold no text are null."""
-        wanted = _wanted(self.schema, columns)
+        wanted = wanted_indices(self.schema, columns)
         for start in range(0, len(self._frame), n_rows):
             rows = self._frame.iloc[start : start + n_rows, wanted]
             yield _text_chunk([rows.iloc[:, place] for place in range(len(wanted))], _fields(self.schema, wanted))
@@ -147,7 +147,7 @@ class PolarsFrame:
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read the text in slices of the frame; cells that hold no text are null."""
-        wanted = _wanted(self.schema, columns)
+        wanted = wanted_indices(self.schema, columns)
         for start in range(0, self.n_rows, n_rows):
             rows = self._frame[start : start + n_rows].get_columns()
             yield _text_chunk([rows[index] for index in wanted], _fields(self.schema, wanted))
@@ -215,10 +215,6 @@ def _hint(frame: object) -> str:
     if hasattr(frame, "collect"):
         return "; collect it first"
     return "; choose one of its splits" if type(frame).__name__ == "DatasetDict" else ""
-
-
-def _wanted(schema: pa.Schema, columns: Collection[str] | None) -> list[int]:
-    return kept_indices(schema, () if columns is None else set(schema.names) - set(columns))
 
 
 def _fields(schema: pa.Schema, indices: list[int]) -> pa.Schema:

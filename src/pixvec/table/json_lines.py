@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pixvec.errors import UsageError
 from pixvec.table.cell_text import cell_texts, is_beyond_python, is_nested, json_text, python_cells
-from pixvec.table.chunk import Chunk, TableReader, TableWriter
+from pixvec.table.chunk import Chunk, TableReader, TableWriter, check_n_columns, wanted_indices
 from pixvec.table.files import TableFile, TextFile, create_text
 from pixvec.table.folder import FolderReader
 from pixvec.table.json_values import Shape, fitted
@@ -67,7 +67,10 @@ class JsonReader:
         self.n_rows = 0
         self._shape = shape
         for number, line in self._lines():
-            shape.add_fields(self._record(number, line))
+            record = self._record(number, line)
+            check_n_columns(file.path, len(record))
+            shape.add_fields(record)
+            check_n_columns(file.path, len(shape.fields))
             self.n_rows += 1
 
     @cached_property
@@ -77,7 +80,7 @@ class JsonReader:
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read chunks of `n_rows` rows."""
-        schema = pa.schema([field for field in self.schema if columns is None or field.name in columns])
+        schema = pa.schema([self.schema.field(index) for index in wanted_indices(self.schema, columns)])
         lines = self._lines()
         while numbered := list(islice(lines, n_rows)):
             records = [self._record(number, line) for number, line in numbered]

@@ -25,7 +25,7 @@ class NpyReader:
             self._vectors = np.load(path, mmap_mode="r", allow_pickle=False)
         except OSError:
             raise
-        except Exception as error:  # noqa: BLE001 (for a broken header, NumPy raises what its parser of Python does)
+        except Exception as error:  # for a broken header, NumPy raises what Python's own parser does
             raise UsageError(f"{path} cannot be read as an array: {error}") from error
         if self._vectors.ndim != 2 or self._vectors.dtype.kind != "f" or not self._vectors.shape[1]:
             raise UsageError(f"{path} holds no vectors, (N, D) floating-point numbers")

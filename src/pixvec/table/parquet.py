@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixvec.errors import UsageError
-from pixvec.table.chunk import Chunk, TableReader, rechunked
+from pixvec.table.chunk import Chunk, TableReader, check_n_columns, rechunked
 from pixvec.table.files import TableFile
 from pixvec.table.row_groups import ROW_GROUP_ROWS, GroupWriter
 from pixvec.table.validation import check_schema, reporting_damage, validated
@@ -34,8 +34,9 @@ class ParquetReader:
         self.path = path
         self._open_file = open_file
         with self._open() as file:
-            check_schema(file.schema_arrow)
             self.schema = file.schema_arrow
+            check_n_columns(path, len(self.schema))
+            check_schema(self.schema)
             self.n_rows = file.metadata.num_rows
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from pixvec.table.chunk import Chunk, kept_indices
+from pixvec.table.chunk import Chunk, wanted_indices
 from pixvec.table.listing import Listing
 
 COLUMN: Final = "path"
@@ -34,7 +34,7 @@ class PictureFolder:
 
     def chunks(self, n_rows: int, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read chunks of `n_rows` rows."""
-        wanted = kept_indices(self.schema, () if columns is None else set(self.schema.names) - set(columns))
+        wanted = wanted_indices(self.schema, columns)
         for start in range(0, self.n_rows, n_rows):
             rows = [self._row(path) for path in self._listing.paths[start : start + n_rows]]
             yield Chunk(pa.Table.from_pylist(rows, schema=self.schema).select(wanted))

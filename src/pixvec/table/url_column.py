@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import pyarrow as pa
 
 from pixvec.errors import UsageError
-from pixvec.naming import shown, unknown
+from pixvec.naming import listed, shown, unknown
 from pixvec.table.cell_text import is_text
 from pixvec.table.chunk import TableReader
 from pixvec.table.pictures import COLUMN, PictureFolder
@@ -120,7 +120,7 @@ def _find_by_cells(table: TableReader, looks_like_url: LooksLikeUrl) -> str:
     choice = _candidates(table, samples, looks_like_url)
     _check_names(choice or table.schema.names, looks_like_url, needs_scheme=not choice)
     if len(choice) > 1:
-        raise UsageError(f"several columns hold URLs: {_listed(choice)}; choose one with `column`")
+        raise UsageError(f"several columns hold URLs: {listed(choice)}; choose one with `column`")
     if choice:
         _tell(choice[0], samples, looks_like_url)
         return choice[0]
@@ -128,7 +128,7 @@ def _find_by_cells(table: TableReader, looks_like_url: LooksLikeUrl) -> str:
         raise UsageError("the table has no columns")
     lists = [field.name for field in table.schema if _is_list_of_text(field.type)]
     hint = f"; {lists[0]!r} {_several(lists[0])}" if lists else ""
-    raise UsageError(f"none of the columns {_listed(table.schema.names)} holds URLs; name one with `column`{hint}")
+    raise UsageError(f"none of the columns {listed(table.schema.names)} holds URLs; name one with `column`{hint}")
 
 
 def _candidates(table: TableReader, samples: Samples, looks_like_url: LooksLikeUrl) -> list[str]:
@@ -139,7 +139,7 @@ def _candidates(table: TableReader, samples: Samples, looks_like_url: LooksLikeU
     is_empty = not any(sample for _, sample in samples)  # a table without cells still has its names
     urls = [name for name, sample in samples if holds_urls(name, sum(map(looks_like_url, sample)), len(sample))]
     usual = [field for field in table.schema if _is_usual(field.name)]
-    several = [name for name, sample in samples if any("://" in cell for cell in sample)]
+    several = {name for name, sample in samples if any("://" in cell for cell in sample)}
     kinds: tuple[list[str], ...] = (
         [name for name, _ in samples if _is_usual(name) and (is_empty or name in urls)],
         [
@@ -173,7 +173,7 @@ def _check_names(names: Iterable[str], looks_like_url: LooksLikeUrl, *, needs_sc
 def _tell(found: str, samples: Samples, looks_like_url: LooksLikeUrl) -> None:
     """Log which column was taken, and which others one might have expected."""
     passed_over = [name for name, sample in samples if _is_usual(name) and not any(map(looks_like_url, sample))]
-    others = f"; no URL is among the first cells of {_listed(passed_over)}" if passed_over else ""
+    others = f"; no URL is among the first cells of {listed(passed_over)}" if passed_over else ""
     _LOGGER.info("reading images from column %r%s", found, others)
 
 
@@ -218,7 +218,3 @@ def _several(name: str) -> str:
         f"has several texts in a cell: make a row of each first, with `table.explode({name!r})` in pandas and polars "
         f"or `SELECT * REPLACE (unnest({name}) AS {name})` in DuckDB"
     )
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(repr, names))
