@@ -315,13 +315,20 @@ def _vectors(lists: pa.ChunkedArray, dim: int, *, name: str, first_row: int) -> 
     return vectors
 
 
+def _reserved(n_rows: int, dim: int) -> Vectors:
+    try:
+        return np.empty((n_rows, dim), np.float32)
+    except (MemoryError, ValueError) as error:  # a ValueError is of more than a process can address
+        raise UsageError(f"{n_rows:,} vectors of {dim:,} numbers do not fit into memory") from error
+
+
 def _filled(chunks: Iterator[Vectors], n_rows: int) -> Vectors:
     """Put chunks into one array, which is there once, not twice."""
     vectors = np.empty((0, 1), np.float32)
     start = 0
     for chunk in chunks:
         if not start:
-            vectors = np.empty((n_rows, chunk.shape[1]), np.float32)  # (N, D)
+            vectors = _reserved(n_rows, chunk.shape[1])  # (N, D)
         vectors[start : start + len(chunk)] = chunk
         start += len(chunk)
     return vectors

@@ -217,3 +217,29 @@ def test_an_array_of_an_impossible_shape_is_told(shape: str, tmp_path: Path, cap
     assert "in.npy" in said
     assert "Traceback" not in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("stated", [N + 1, N - 1, 2**60])
+def test_a_number_of_rows_that_is_not_true_is_told(stated: int, tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"embedding": COLUMNS["embedding"]}), path, store_schema=False)
+    body = path.read_bytes()
+    footer = body[-8 - int.from_bytes(body[-8:-4], "little") : -8]
+    # The third field of the footer, an i64, comes before its list of row groups.
+    place = footer.index(varint(N) + b"\x19\x1c")
+    footer = footer[:place] + varint(stated) + footer[place + 1 :]
+    start = body[: len(body) - 8 - int.from_bytes(body[-8:-4], "little")]
+    path.write_bytes(start + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    assert pq.read_metadata(path).num_rows == stated
+    with pytest.raises(pixvec.UsageError, match=r"rows and holds 20|do not fit into memory"):
+        pixvec.dedupe(path, vectors="embedding")
+
+
+def varint(number: int) -> bytes:
+    """Write a number as Thrift's compact protocol does."""
+    number *= 2
+    groups = []
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*groups, number])

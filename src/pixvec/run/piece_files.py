@@ -123,6 +123,8 @@ class ReadPiece:
             raise ValueError(f"{name} does not say what its rows were made with")
         self.facts: dict[str, Any] = facts
         batches = [pa.ipc.read_record_batch(frame, schema) for frame in frames]
+        for batch in batches:  # a checksum says that nothing was torn, and not who wrote it
+            batch.validate(full=True)
         self._table = pa.Table.from_batches(batches, schema).combine_chunks()
 
     @classmethod

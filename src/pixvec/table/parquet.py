@@ -44,8 +44,17 @@ class ParquetReader:
         with self._open() as file:
             names = None if columns is None else list(columns)
             # Batches end where a row group does if there are categories.
-            batches = file.iter_batches(n_rows, columns=names)
+            batches = self._counted(file.iter_batches(n_rows, columns=names))
             yield from map(Chunk, rechunked(validated(batches), n_rows))
+
+    def _counted(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Hold a file to the number of rows that it states, by which memory is reserved."""
+        n_rows = 0
+        for batch in batches:
+            n_rows += batch.num_rows
+            yield batch
+        if n_rows != self.n_rows:
+            raise pa.ArrowInvalid(f"it states {self.n_rows:,} rows and holds {n_rows:,}")
 
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:
