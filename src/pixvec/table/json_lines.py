@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress, islice
@@ -88,7 +88,8 @@ class JsonReader:
 
     def _table(self, records: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
         try:
-            columns = [pa.nulls(len(records)), *(_column(records, field) for field in schema)]
+            present = frozenset[str]().union(*records)
+            columns = [pa.nulls(len(records)), *(_column(records, field, present) for field in schema)]
         except (pa.ArrowException, TypeError, AttributeError) as error:
             raise UsageError(f"{self.text.file.path} changed while it was read") from error
         # Without columns of their own, rows are counted by one that is taken away.
@@ -175,7 +176,10 @@ def spliced(line: str, members: str) -> str:
     return f"{body}{comma}{members}{head[len(body) :]}{brace}{tail}"
 
 
-def _column(records: Iterable[dict[str, Any]], field: pa.Field) -> pa.Array:
+def _column(records: Sequence[dict[str, Any]], field: pa.Field, present: Collection[str]) -> pa.Array:
+    """Gather the values of a key; most rows of a table with thousands of keys may have none of them."""
+    if field.name not in present:
+        return pa.nulls(len(records), field.type)
     return pa.array([fitted(record.get(field.name), field.type) for record in records], field.type)
 
 

@@ -184,7 +184,8 @@ def _sample(table: TableReader) -> Samples:
     for chunk in islice(table.chunks(N_SAMPLED_CELLS, columns=names), MAX_SAMPLED_CHUNKS):
         text_columns = [column for column in chunk.table.columns if _may_be_text(column.type)]
         for (_, sample), column in zip(samples, text_columns, strict=True):
-            sample.extend(cell for cell in column.to_pylist() if cell and not cell.isspace())
+            if len(sample) < N_SAMPLED_CELLS and column.null_count < len(column):
+                sample.extend(cell for cell in column.to_pylist() if cell and not cell.isspace())
         if all(len(sample) >= N_SAMPLED_CELLS for _, sample in samples):
             break
     return [(name, sample[:N_SAMPLED_CELLS]) for name, sample in samples]
