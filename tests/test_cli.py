@@ -201,7 +201,7 @@ def test_what_is_found_wrong_on_the_way_breaks_the_run(pixvec: Pixvec, photos: P
 def test_what_a_csv_was_made_with_stands_beside_it(pixvec: Pixvec, photos: Path, tmp_path: Path) -> None:
     pixvec(photos, tmp_path / "out.csv", "--no-normalize")
     facts = json.loads((tmp_path / "out.csv.provenance.json").read_text())
-    assert (facts["dim"], facts["normalize"], facts["embedding_version"]) == (32, False, 1)
+    assert (facts["dim"], facts["normalize"], facts["embedding_version"]) == (32, False, 2)
 
 
 def test_a_link_stays_a_link(pixvec: Pixvec, photos: Path, tmp_path: Path) -> None:

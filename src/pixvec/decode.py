@@ -10,7 +10,6 @@ measure the picture against a limit that belongs to the host program.
 from __future__ import annotations
 
 import io
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
@@ -30,10 +28,10 @@ from PIL.WebPImagePlugin import WebPImageFile
 from pixvec import avif_file, webp_file
 from pixvec.bmp_file import plain_bmp, unusual_variant
 from pixvec.errors import ImageError, MissingExtraError, UsageError
-from pixvec.jpeg_scans import check_scans, is_cut_short
+from pixvec.jpeg import JpegFile
 from pixvec.options import Options, limit, option
 from pixvec.png_file import PlainPng, plain_png
-from pixvec.precheck import check_exif, check_gif_end, first_frame_end
+from pixvec.precheck import check_gif_end, first_frame_end
 from pixvec.sniff import drop_stray_bytes, name_no_image, sniff
 from pixvec.visual import as_seen, as_transformers, orientation, turn_upright
 from pixvec.zero_fill import is_filled
@@ -173,12 +171,10 @@ class Picture:
         with _third_party_code(kind):
             self._make_plain(kind)
             self._image = _open(kind, self._body, max_pixels=max_pixels)
-            self._has_many_scans = isinstance(self._image, JpegImageFile) and _has_many_scans(self._image)
-            if self._has_many_scans:
-                check_scans(self._body)
             (width, height), frames = self._image.size, getattr(self._image, "n_frames", 1)
             self._extent = _scale_down(self._image, min_side if policy == "auto" else None)
-        n_pixels = width * height if self._has_many_scans else self._image.width * self._image.height
+        is_kept_whole = isinstance(self._image, JpegFile) and self._image.has_many_scans  # at whatever scale
+        n_pixels = width * height if is_kept_whole else self._image.width * self._image.height
         self.header = Header(kind, width, height, frames, n_pixels * _COSTS.get(kind, 1))
 
     def decode(self) -> Decoded:
@@ -214,19 +210,17 @@ class Picture:
             self._body, _class_of(self.header.format), pixels_end=find_end(self._body)
         ):
             raise ImageError("corrupt_image", f"a {self.header.format} that ends in zeros instead of pixels")
-        seen = as_transformers(self._image) if self._policy == "reference" else as_seen(self._image, self._body)
         image = self._image
+        seen = as_transformers(image) if self._policy == "reference" else as_seen(image, self._body)
         if self._png and self._png.lacks_pixels(image):
             raise ImageError("corrupt_image", "a PNG with fewer pixels than it claims")
-        if isinstance(image, JpegImageFile) and is_cut_short(self._body, image, has_many_scans=self._has_many_scans):
-            raise ImageError("corrupt_image", "a JPEG that ends before its picture does")
         return seen
 
 
 # Formats --------------------------------------------------------------------------------------------------------------
 
 _USUAL: Final[dict[str, type[ImageFile]]] = {
-    "JPEG": JpegImageFile,
+    "JPEG": JpegFile,
     "PNG": PngImageFile,
     "GIF": GifImageFile,
     "WEBP": WebPImageFile,
@@ -283,8 +277,6 @@ def _open(kind: str, body: bytes, *, max_pixels: int) -> ImageFile:
     if kind == "GIF":
         _check_size(*first_frame_end(body), max_pixels)
         check_gif_end(body)
-    if kind == "JPEG":
-        check_exif(body)
     if kind == "WEBP":
         _check_size(*webp_file.webp_size(body), max_pixels)
     try:
@@ -341,13 +333,3 @@ def _scale_down(image: ImageFile, min_side: int | None) -> tuple[float, float]:
     """
     drafted = image.draft(None, (min_side, min_side)) if min_side else None
     return drafted[1][2:] if drafted else image.size
-
-
-def _has_many_scans(image: JpegImageFile) -> bool:
-    """Tell whether libjpeg must keep all of the picture, at whatever scale, because it comes in layers."""
-    if image.fp is None or "progressive" in image.info:
-        return True
-    # The file stands behind the first scan's header: marker, length, number of components, 2 bytes for each, 3 bytes.
-    n_bytes = 6 + 2 * image.layers
-    image.fp.seek(-2 - n_bytes, io.SEEK_CUR)
-    return image.fp.read(5) != struct.pack(">2sHB", b"\xff\xda", n_bytes, image.layers)

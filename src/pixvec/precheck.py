@@ -1,13 +1,12 @@
 """What must be known of a file before Pillow opens it, because opening alone could cost seconds or gigabytes.
 
 In: the bytes of a file in a format that has such traps. Out: a fact or an error. It must not know more of a file than
-its outline. It goes through that as Pillow 13.0 does (``GifImagePlugin.py``: ``_seek``; ``JpegImagePlugin.py``:
-``_open``): a file that the two read differently could pass unseen.
+its outline. It goes through that as Pillow 13.0 does (``GifImagePlugin.py``: ``_seek``): a file that the two read
+differently could pass unseen.
 """
 
 from __future__ import annotations
 
-import re
 import struct
 from typing import Final
 
@@ -17,14 +16,6 @@ _MAX_GIF_HEAD: Final = 1 << 20
 _STRAY: Final = b"\0"  # one more than ends an extension: some encoders write it, and browsers read past it
 _GIF_COMMENT: Final = b"\xfe"
 _GIF_APPLICATION: Final = b"\xff"
-
-_JPEG_MARKER: Final = re.compile(rb"\xff[\x01-\xfe]")
-_WITHOUT_LENGTH: Final = re.compile(rb"\xff[\xc8\xd0-\xd9\xf0-\xfd]")
-_START_OF_SCAN: Final = b"\xff\xda"
-_APP1: Final = b"\xff\xe1"
-_MAX_JPEG_STEPS: Final = 1 << 16
-_MAX_EXIF_SEGMENTS: Final = 64
-_MAX_EXIF_BYTES: Final = 1 << 20
 
 
 def first_frame_end(body: bytes) -> tuple[int, int]:
@@ -88,38 +79,3 @@ def _extension_end(head: bytes, at: int) -> int:
 
 def _part_end(head: bytes, at: int) -> int:
     return at + 1 + int.from_bytes(head[at : at + 1])
-
-
-def check_exif(body: bytes) -> None:
-    """Refuse a JPEG with so many segments that Pillow takes seconds: it copies all Exif data for each segment of it.
-
-    Raises
-    ------
-    ImageError
-        Before the first scan stand too many Exif segments or bytes of them, too many segments or stray bytes; or no
-        scan comes.
-    """
-    lengths = _exif_lengths(body)
-    if len(lengths) > _MAX_EXIF_SEGMENTS or sum(lengths) > _MAX_EXIF_BYTES:
-        raise ImageError(
-            "corrupt_image", f"a JPEG with {sum(lengths):,} bytes of Exif data in {len(lengths):,} segments"
-        )
-
-
-def _exif_lengths(body: bytes) -> list[int]:
-    """Measure the Exif segments before a JPEG's first scan, in few enough steps: Pillow takes stray bytes singly."""
-    lengths: list[int] = []
-    at = n_steps = 0
-    while marker := _JPEG_MARKER.search(body, at):
-        n_steps += 1 + marker.start() - at
-        if n_steps > _MAX_JPEG_STEPS:
-            break
-        if marker[0] == _START_OF_SCAN:
-            return lengths
-        at = marker.end()
-        if not _WITHOUT_LENGTH.match(marker[0]):
-            length = int.from_bytes(body[at : at + 2])
-            if marker[0] == _APP1 and body[at + 2 : at + length].startswith(b"Exif\0\0"):
-                lengths.append(length)
-            at += length
-    raise ImageError("corrupt_image", f"a JPEG with no picture behind {n_steps:,} segments and stray bytes")

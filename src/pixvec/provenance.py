@@ -18,7 +18,7 @@ from pixvec.model import ClipModel, ModelOptions
 from pixvec.reach import reach
 from pixvec.settings import Settings, resolve_decode
 
-EMBEDDING_VERSION: Final = 1
+EMBEDDING_VERSION: Final = 2
 """Raised only when the same bytes, weights and settings come to other vectors."""
 
 _FOLDER: Final = "files_under"

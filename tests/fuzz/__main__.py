@@ -23,7 +23,10 @@ import atheris
 CORPUS: Final = Path(__file__).parent / "corpus"
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _GUIDES: Final = [
-    *(f"pixvec.{name}" for name in ("fetch", "decode", "sniff", "precheck", "jpeg_scans", "visual", "preprocess")),
+    *(
+        f"pixvec.{name}"
+        for name in ("fetch", "decode", "sniff", "precheck", "jpeg", "jpeg_markers", "visual", "preprocess")
+    ),
     *("pixvec.recipe", "PIL", "aiohttp", "idna", "yarl"),
 ]
 _LIMITS: Final = ("-timeout=10", "-rss_limit_mb=2048", "-max_len=8192")
