@@ -17,7 +17,7 @@ ends, so that it does not outlive its parent. The parent holds the clock; the wo
 picture, its processor time: the kernel ends a worker that goes over it, whatever code it is in. Before it is ready, the
 worker gives up every right that decoding does not need. It can import nothing from then on, and a decoder's import that
 fails would make a whole picture a corrupt one: so all that decoders import is imported before. It must not know whose
-pictures these are. It imports little, so that it starts in a tenth of a second.
+pictures these are. It imports little, so that it starts in a fifth of a second.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """A picture -> the crop that the model sees of it.
 
 In: a picture and the checkpoint's processor settings. Out: its crop, (S, S, 3) uint8 sRGB. It must not know how the
-picture was decoded. Rescaling and standardizing are the model's: they are folded into its first layer. All but `crop`
-does without NumPy, whose import would take most of the time in which a decode worker starts.
+picture was decoded. Rescaling and standardizing are the model's: they are folded into its first layer.
 
 A crop equals, bit for bit, what ``CLIPImageProcessorPil`` of transformers 5.24.0 makes (``image_transforms.py``:
 ``resize``, ``get_resize_output_image_size``, ``center_crop``), with one exception: of a picture more than
@@ -16,6 +15,7 @@ import io
 import math
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
+import numpy as np
 from PIL import Image, ImageCms
 
 if TYPE_CHECKING:
@@ -66,8 +66,6 @@ def crop(image: Image.Image, processor: CropSteps, *, size: Size | None = None, 
     Crop
         (S, S, 3) uint8 sRGB; black where the crop is larger than the resized picture.
     """
-    import numpy as np  # noqa: PLC0415 (see above)
-
     return np.asarray(crop_image(image, processor, size=size, box=box))  # (S, S, 3)
 
 

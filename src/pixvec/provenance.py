@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import PIL
+import simplejpeg
 
 from pixvec.checkpoint import ProcessorConfig, StatedModel, TextConfig, VisionConfig
 from pixvec.engine import computed_by
@@ -85,7 +86,7 @@ def made_with(model: ClipModel, settings: Settings) -> str:
     That is more than `same_bits`: what is remembered for longer than a run meets other versions of its libraries and
     other processors.
     """
-    libraries = [computed_by(), f"Pillow {PIL.__version__}"]
+    libraries = [computed_by(), f"Pillow {PIL.__version__}", f"simplejpeg {simplejpeg.__version__}"]
     stated = provenance(model, settings)
     facts = {**same_bits(stated), **{name: stated[name] for name in _DECIDING_BYTES}, "libraries": libraries}
     return json.dumps(facts, sort_keys=True)

@@ -1,6 +1,6 @@
 """A decoded image -> a small WebP of the whole of it, and how such a file is told from anything else.
 
-It must not know where thumbnails are kept. It does without NumPy, as all that a decode worker imports.
+It must not know where thumbnails are kept.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """A file that Pillow opened -> its picture as a person sees it, or as transformers does.
 
 In: an opened file whose pixels are not yet decoded. Out: its picture in mode L, RGB or CMYK. It must not know limits,
-nor guard against what Pillow raises over a stranger's bytes: its caller does. It does without NumPy, whose import would
-take most of the time in which a decode worker starts.
+nor guard against what Pillow raises over a stranger's bytes: its caller does.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ import time
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import PIL
+import simplejpeg
 
 from pixvec.codes import CODES
 from pixvec.cropping import CropPlan
@@ -54,8 +56,11 @@ _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """A thread that a library starts while it is imported would be outside of the sandbox, which begins after that."""
 _PASSED_ON: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
 """What of the environment an interpreter may need to start; a worker has no use for the rest, and must not see it."""
-_HOMES: Final = (str(Path(__file__).parents[2]), str(Path(PIL.__file__).parents[1]))
-"""Where pixvec and Pillow are."""
+_HOMES: Final = (
+    str(Path(__file__).parents[2]),
+    *(str(Path(package.__path__[0]).parent) for package in (PIL, np, simplejpeg)),
+)
+"""Where pixvec and what decodes are."""
 
 
 class WorkerStartError(Exception):
