@@ -34,7 +34,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, BinaryIO, Final
 
-from PIL import AvifImagePlugin, Image, PpmImagePlugin  # noqa: F401 (Pillow imports the last one when it writes WebP)
+from PIL import (
+    AvifImagePlugin,
+    Image,
+    JpegImagePlugin,  # noqa: F401 (Pillow imports it, and the next, when it writes WebP)
+    PpmImagePlugin,  # noqa: F401
+)
 
 from pixvec.cropping import Cropper, CropPlan
 from pixvec.decode import Header

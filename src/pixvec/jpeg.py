@@ -144,7 +144,9 @@ class JpegFile(ImageFile):
         return b"".join(parts)
 
     def _checksum(self, body: bytes) -> int:
-        return zlib.crc32(self._by_pillow(body, self._whole_size, 1).tobytes())
+        # A scale may hide that the finest detail is missing, which only a scan of its own brings.
+        size, scale = (self._whole_size, 1) if self.has_many_scans else (self.size, self._scale)
+        return zlib.crc32(self._by_pillow(body, size, scale).tobytes())
 
     def _by_pillow(self, body: bytes, size: tuple[int, int], scale: int) -> Image.Image:
         return Image.frombytes(self.mode, size, body, "jpeg", _RAW[self.mode][1], "", scale, 0)

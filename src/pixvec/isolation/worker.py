@@ -45,7 +45,7 @@ from pixvec.errors import ImageError
 from pixvec.thumbnail import is_thumbnail, max_thumbnail_bytes
 
 WORKER: Final = ("-m", "pixvec.decode_worker")
-_START_S: Final = 60.0  # a tenth of a second is the rule; a machine that swaps takes longer
+_START_S: Final = 60.0  # a fifth of a second is the rule; a machine that swaps takes longer
 _END_S: Final = 1.0
 _LONGEST_ANSWER: Final = 1 << 16
 _LONGEST_DETAIL: Final = 1_000
