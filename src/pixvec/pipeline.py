@@ -24,6 +24,7 @@ from pixvec.batcher import Batcher
 from pixvec.cache import RowCache
 from pixvec.cores import n_cores
 from pixvec.errors import FetchError, ImageError, PixvecError, RowError
+from pixvec.fair_budget import Claim, FairBudget
 from pixvec.fetch import Backlog, Fetched, Fetcher, Place, is_data_url, read_data_url, redacted
 from pixvec.isolation import CropMaker, KeptWorkers
 from pixvec.loop_thread import LoopThread
@@ -187,7 +188,7 @@ class _Road:
         self._batcher = Batcher(model, settings.batch_size)
         self._threads = Threads(n_cores(), "decode")
         # One body more than threads, so that no thread waits for work; this also bounds the crops that wait.
-        self._decode_slots = asyncio.Semaphore(self._threads.n + 1)
+        self._decode_slots = FairBudget(self._threads.n + 1)
         self._read_data_url = partial(read_data_url, max_bytes=settings.max_bytes) if settings.data_urls else None
         self._cache = RowCache(
             settings,
@@ -286,29 +287,32 @@ class _Road:
         self._report.n_bytes += len(fetched.body)
         sha256 = hashlib.sha256(fetched.body).digest()
         self._cache.keep_source(source, sha256, fetched.validators)
-        return await self._picture(fetched.body, sha256)
+        return await self._picture(fetched.body, sha256, fetched.claim)
 
     async def _embed_body(self, body: bytes) -> Row:
         with self._batcher.expecting():
-            outcome = await self._picture(body, hashlib.sha256(body).digest())
+            outcome = await self._picture(body, hashlib.sha256(body).digest(), Claim())
         return await outcome.row()
 
-    async def _picture(self, body: bytes, sha256: bytes) -> _Picture | _Decided:
+    async def _picture(self, body: bytes, sha256: bytes, claim: Claim) -> _Picture | _Decided:
         """Decode a body, unless the same bytes came before; when this returns, the body is no longer needed."""
-        return await self._pictures.get(sha256, partial(self._recall_or_decode, body, sha256))
+        return await self._pictures.get(sha256, partial(self._recall_or_decode, body, sha256, claim))
 
-    async def _recall_or_decode(self, body: bytes, sha256: bytes) -> _Picture | _Decided:
+    async def _recall_or_decode(self, body: bytes, sha256: bytes, claim: Claim) -> _Picture | _Decided:
         row = await self._cache.row_of(sha256)
-        return self._recalled(row) if row else await self._decode(body, sha256)
+        return self._recalled(row) if row else await self._decode(body, sha256, claim)
 
     def _recalled(self, row: Row) -> _Decided:
         self._report.n_cached += 1
         return _Decided(row)
 
-    async def _decode(self, body: bytes, sha256: bytes) -> _Picture | _Decided:
-        async with self._decode_slots:
+    async def _decode(self, body: bytes, sha256: bytes, claim: Claim) -> _Picture | _Decided:
+        # A claim of its own: one that is dropped is a request, and that is over.
+        claim = Claim(claim.where, claim.host)
+        async with self._decode_slots.hold(claim):
             try:
-                pixels, facts = await self._threads.run(partial(self._crops.crop, sha256=sha256), body)
+                crop = partial(self._crops.crop, sha256=sha256, where=claim.where)
+                pixels, facts = await self._threads.run(crop, body)
             except ImageError as error:
                 failed = _failed(error)
                 self._cache.keep_row(sha256, failed)

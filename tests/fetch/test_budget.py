@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from pixvec.fair_budget import Claim
 from pixvec.fetch.budget import ByteBudget
 
 
@@ -40,16 +41,17 @@ def test_one_body_at_most_overdraws() -> None:
     assert 100 <= asyncio.run(run()) <= 190
 
 
-def test_no_fetch_starts_before_half_of_the_budget_is_free() -> None:
+def test_no_fetch_starts_while_half_of_the_budget_is_with_its_own_address() -> None:
     async def run() -> bool:
         budget, decoded = ByteBudget(100), asyncio.Event()
         reader = asyncio.create_task(read(budget, 60, decoded))
         await asyncio.sleep(0.01)
-        starting = asyncio.create_task(budget.wait_for_room())
-        await asyncio.sleep(0.01)
-        waited = not starting.done()
-        decoded.set()
-        await asyncio.gather(reader, starting)
+        with budget.lease() as lease, budget.lease() as elsewhere:
+            starting = asyncio.create_task(lease.begin(Claim()))
+            await elsewhere.begin(Claim("elsewhere", "a"))
+            waited = not starting.done()
+            decoded.set()
+            await asyncio.gather(reader, starting)
         return waited
 
     assert asyncio.run(run())

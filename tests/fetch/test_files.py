@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_file_counts_against_the_budget_until_it_is_done_with(folder: Path) -> None:
     async def run() -> tuple[bytes, int, int]:
         budget = ByteBudget(100)
-        files = LocalFiles(folder, budget=budget, max_bytes=100)
+        files = LocalFiles(folder, max_bytes=100)
         with budget.lease() as lease:
             body = await files.read(LocalFile("a.png"), lease)
             n_bytes = budget.n_bytes
@@ -45,7 +45,7 @@ def test_the_folder_itself_may_be_a_link(folder: Path) -> None:
     async def run() -> bytes:
         budget = ByteBudget(100)
         with budget.lease() as lease:
-            return await LocalFiles(folder / "folder", budget=budget, max_bytes=100).read(LocalFile("a.png"), lease)
+            return await LocalFiles(folder / "folder", max_bytes=100).read(LocalFile("a.png"), lease)
 
     assert asyncio.run(run()) == b"outside"
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pixvec.errors import FetchError
+from pixvec.fair_budget import Claim
 from pixvec.fetch import FetchOptions
 from pixvec.fetch.slots import Slots
 
@@ -38,9 +39,9 @@ async def is_sent_away(slots: Slots, host: str) -> str | None:
 def test_a_full_host_blocks_no_other() -> None:
     async def run() -> None:
         slots = make_slots(2, per_host=1)
-        async with slots.turn("slow"), AsyncExitStack() as stack:
+        async with slots.turn("slow"), slots.connection(Claim("slow", "slow")), AsyncExitStack() as stack:
             waiting = asyncio.create_task(stack.enter_async_context(slots.turn("slow")))
-            async with asyncio.timeout(10), slots.turn("other"):
+            async with asyncio.timeout(10), slots.turn("other"), slots.connection(Claim("other", "other")):
                 assert not waiting.done()
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
@@ -53,7 +54,7 @@ def test_connections_are_limited_in_all_and_for_each_host() -> None:
     most = {"all": 0, "a": 0}
 
     async def use(slots: Slots, host: str) -> None:
-        async with slots.turn(host):
+        async with slots.turn(host), slots.connection(Claim(host, host)):
             running.append(host)
             most["all"] = max(most["all"], len(running))
             most["a"] = max(most["a"], running.count("a"))

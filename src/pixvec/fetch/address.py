@@ -12,6 +12,7 @@ import re
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from pixvec.errors import UsageError
@@ -196,6 +197,15 @@ class AddressGuard:
             return None
         rule = _rule(address, port)
         return None if rule in self._opened else rule
+
+
+@lru_cache(4096)
+def network_of(address: str) -> str:
+    """Return the network that an address has in common with those of the same owner: 64 bits of version 6."""
+    unwrapped = _unwrap(ipaddress.ip_address(address))
+    if isinstance(unwrapped, ipaddress.IPv4Address):
+        return str(unwrapped)
+    return str(ipaddress.IPv6Network((int(unwrapped), 64), strict=False))
 
 
 def _note(servers: set[str], host: str, port: int) -> None:

@@ -5,8 +5,10 @@ It must not read URL text, judge addresses, know what the bytes mean or whether 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
@@ -15,7 +17,8 @@ from typing import Final
 import aiohttp
 
 from pixvec.errors import FetchError
-from pixvec.fetch.budget import ByteBudget, Lease
+from pixvec.fair_budget import Claim
+from pixvec.fetch.budget import Lease
 from pixvec.fetch.clock import Clock
 from pixvec.fetch.failures import as_fetch_error
 from pixvec.fetch.options import FetchOptions
@@ -25,6 +28,8 @@ from pixvec.fetch.url import URL
 from pixvec.fetch.validators import Validators, read_validators
 
 _REDIRECTS: Final = frozenset([301, 302, 303, 307, 308])
+_PROGRESS_BYTES: Final = 1 << 16
+"""A server that sends less than this in half a second is one that is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,15 @@ class Fetched:
         What to ask for them with next time; None where that cannot be done.
     is_unchanged
         They are those of last time, says the server, and sent none.
+    claim
+        Whom to count their decoding for.
     """
 
     body: bytes
     final_url: str | None
     validators: Validators | None = field(default=None, compare=False)
     is_unchanged: bool = False
+    claim: Claim = field(default_factory=Claim, compare=False)
 
 
 class Attempt:
@@ -62,7 +70,7 @@ class Attempt:
         Whether there was a try before.
     login
         Headers that say who asks; sent to the first host alone.
-    requester, slots, budget, options
+    requester, slots, options
         What all tries share.
 
     Attributes
@@ -82,12 +90,10 @@ class Attempt:
         login: Mapping[str, str] = MappingProxyType({}),
         requester: Requester,
         slots: Slots,
-        budget: ByteBudget,
         options: FetchOptions,
     ) -> None:
         self._requester = requester
         self._slots = slots
-        self._budget = budget
         self._options = options
         self._lease = lease
         self._unless = unless
@@ -95,6 +101,8 @@ class Attempt:
         self._is_retry = is_retry
         self._hops = [url]
         self._clock = Clock(timeout_s)
+        self._claim = Claim()
+        self._n_unmarked = 0
         self.turn: Turn | None = None
 
     async def fetch(self) -> Fetched:
@@ -118,6 +126,36 @@ class Attempt:
         """Return how long it took, waiting for others not counted."""
         return self._clock.spent_s()
 
+    @property
+    def was_dropped(self) -> bool:
+        """Whether it was ended because others waited for what it held."""
+        return self._clock.was_cut_short
+
+    # The room of a body: waiting for it is waiting for others.
+
+    async def reserve(self, n_bytes: int) -> None:
+        """Wait until there is room for so many bytes in all."""
+        with self._waiting_for_others():
+            await self._lease.reserve(n_bytes)
+
+    async def take(self, n_bytes: int) -> None:
+        """Wait until so many more bytes may be held."""
+        with self._waiting_for_others():
+            await self._lease.take(n_bytes)
+        self._n_unmarked += n_bytes
+        if self._n_unmarked >= _PROGRESS_BYTES:
+            self._n_unmarked = 0
+            self._claim.stalled_since = asyncio.get_running_loop().time()
+
+    @contextmanager
+    def _waiting_for_others(self) -> Iterator[None]:
+        """Let no time pass for the server in the block."""
+        loop = asyncio.get_running_loop()
+        since, self._claim.stalled_since, started = self._claim.stalled_since, math.inf, loop.time()
+        with self._clock.stopped():
+            yield
+        self._claim.stalled_since = since + loop.time() - started
+
     async def _follow(self) -> Fetched:
         """Follow redirects from hop to hop to a body."""
         while len(self._hops) <= self._options.max_redirects + 1:
@@ -136,11 +174,13 @@ class Attempt:
         if response.status == HTTPStatus.NOT_MODIFIED and self._condition(url) and self._unless:
             self._requester.heed_opt_out(response)
             if self._unless.agree_with(response.headers):
+                self._lease.end()
                 return Fetched(b"", final_url, self._unless, is_unchanged=True)
             self._unless = None
             return None
-        body = await self._requester.read(response, self._take)
-        return Fetched(body, final_url, read_validators(url, response))
+        body = await self._requester.read(response, self)
+        self._lease.end()
+        return Fetched(body, final_url, read_validators(url, response), claim=self._claim)
 
     def _condition(self, url: URL) -> dict[str, str]:
         return self._unless.condition(url) if self._unless else {}
@@ -153,22 +193,21 @@ class Attempt:
         async with AsyncExitStack() as stack:
             self.turn = None
             with self._clock.stopped():
-                turn = await stack.enter_async_context(
+                turn = self.turn = await stack.enter_async_context(
                     self._slots.turn(url.origin, is_retry=self._is_retry, is_late=self._clock.has_expired)
                 )
-                await self._budget.wait_for_room()
-            self.turn = turn
-            with self._clock.stopped():
-                await self._requester.look_up(url)
+                where = await self._requester.locate(url)
+                self._claim = Claim(where, url.origin, drop=self._clock.cut_short)
+                await self._lease.begin(self._claim)
+                await stack.enter_async_context(self._slots.connection(self._claim))
+            turn.begin()
+            self._claim.stalled_since = turn.started
             response = await stack.enter_async_context(
                 self._requester.get(url, cell=self._hops[0], headers={**self._condition(url), **self._login_at(url)})
             )
             turn.hear(response.headers)
+            self._claim.stalled_since = asyncio.get_running_loop().time()
             yield response
-
-    async def _take(self, n_bytes: int) -> None:
-        with self._clock.stopped():
-            await self._lease.take(n_bytes)
 
     def _next_hop(self, location: str) -> URL:
         try:

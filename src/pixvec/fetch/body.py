@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import http
 import re
-from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 
@@ -22,6 +21,16 @@ _WITH_IMAGE: Final = frozenset(
 )
 """201 comes from services that make an image when it is first asked for, 203 from proxies that changed it."""
 _CONTENT_RANGE: Final = re.compile(r"bytes 0-(?P<last>[0-9]{1,18})/(?P<size>[0-9]{1,18})")
+
+
+class Room(Protocol):
+    """The room for a body in memory."""
+
+    async def reserve(self, n_bytes: int) -> None:
+        """Wait until there is room for so many bytes in all."""
+
+    async def take(self, n_bytes: int) -> None:
+        """Wait until so many more bytes may be held."""
 
 
 class BodyReader:
@@ -39,13 +48,10 @@ class BodyReader:
         self._max_bytes = max_bytes
         self._opt_out = opt_out
 
-    async def read(self, response: aiohttp.ClientResponse, take: Callable[[int], Awaitable[None]]) -> bytes:
+    async def read(self, response: aiohttp.ClientResponse, room: Room) -> bytes:
         """Read a body to its end.
 
-        Parameters
-        ----------
-        take
-            Waits until so many more bytes may be held.
+        What it says to be long has room before it is read, or many that are half read might wait for one another.
 
         Raises
         ------
@@ -56,6 +62,7 @@ class BodyReader:
         self.heed_opt_out(response)
         unpacked = unpacker(response.headers.getall("Content-Encoding", ()))
         self._refuse_size(response.content_length or 0)
+        await room.reserve(response.content_length or 0)
         pieces: list[bytes] = []
         n_packed = n_bytes = 0
         try:
@@ -65,7 +72,7 @@ class BodyReader:
                 for piece in unpacked.feed(packed):
                     n_bytes += len(piece)
                     self._refuse_size(n_bytes)
-                    await take(len(piece))
+                    await room.take(len(piece))
                     pieces.append(piece)
             unpacked.end()
             return b"".join(pieces)

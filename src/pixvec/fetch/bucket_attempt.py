@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from pixvec.errors import FetchError
+from pixvec.fair_budget import Claim
 from pixvec.fetch.attempt import Fetched
 from pixvec.fetch.buckets import BucketObject
-from pixvec.fetch.budget import ByteBudget, Lease
+from pixvec.fetch.budget import Lease
 from pixvec.fetch.clock import Clock
 from pixvec.fetch.slots import Slots, Turn
 from pixvec.fetch.storage import Storages
@@ -26,7 +27,7 @@ class BucketAttempt:
         How long it may take.
     is_retry
         Whether there was a try before.
-    storages, slots, budget
+    storages, slots
         What all tries share.
 
     Attributes
@@ -44,14 +45,12 @@ class BucketAttempt:
         is_retry: bool,
         storages: Storages,
         slots: Slots,
-        budget: ByteBudget,
     ) -> None:
         self._wanted = wanted
         self._lease = lease
         self._is_retry = is_retry
         self._storages = storages
         self._slots = slots
-        self._budget = budget
         self._clock = Clock(timeout_s)
         self.turn: Turn | None = None
 
@@ -69,18 +68,26 @@ class BucketAttempt:
         except TimeoutError:
             raise FetchError("timeout", "no complete answer in time") from None
 
+    was_dropped = False
+    """A storage's client may hold more than a connection, so that nothing is to be had by dropping it."""
+
     def spent_s(self) -> float:
         """Return how long it took, waiting for others not counted."""
         return self._clock.spent_s()
 
     async def _read(self) -> Fetched:
+        claim = Claim(self._wanted.host, self._wanted.host)
         async with AsyncExitStack() as stack:
             with self._clock.stopped():
                 self.turn = await stack.enter_async_context(
                     self._slots.turn(self._wanted.host, is_retry=self._is_retry, is_late=self._clock.has_expired)
                 )
-                await self._budget.wait_for_room()
-            return Fetched(await self._storages.read(self._wanted, self._take), None)
+                await self._lease.begin(claim)
+                await stack.enter_async_context(self._slots.connection(claim))
+            self.turn.begin()
+            body = await self._storages.read(self._wanted, self._take)
+            self._lease.end()
+            return Fetched(body, None, claim=claim)
 
     async def _take(self, n_bytes: int) -> None:
         with self._clock.stopped():

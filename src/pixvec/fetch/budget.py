@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
+import math
+from collections import OrderedDict
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
+
+from pixvec.fair_budget import Claim, FairBudget, Place
+
+_STEPS: Final = 1024
+"""Into how many steps the budget is cut: a request begins when there is one for its body."""
 
 
 class ByteBudget:
@@ -16,15 +23,16 @@ class ByteBudget:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._n_bytes = 0
+        self._shares = FairBudget(max_bytes)
+        self._step = max(1, max_bytes // _STEPS)
+        self._most_at_start = max_bytes // 2
         self._overdrawn_by: Lease | None = None
-        self._freed = asyncio.Event()
+        self._growing: OrderedDict[Lease, Place] = OrderedDict()
 
     @property
     def n_bytes(self) -> int:
         """Bytes that are taken."""
-        return self._n_bytes
+        return self._shares.n_held + (self._overdrawn_by.n_overdrawn if self._overdrawn_by else 0)
 
     @contextmanager
     def lease(self) -> Iterator[Lease]:
@@ -33,49 +41,91 @@ class ByteBudget:
         try:
             yield lease
         finally:
-            self.give_back(lease)
+            lease.give_back()
 
-    async def wait_for_room(self) -> None:
-        """Wait until half of the budget is free, so that reading never runs far ahead of decoding."""
-        await self._wait(lambda: self._n_bytes <= self._max_bytes // 2)
+    async def begin(self, lease: Lease) -> None:
+        """Wait until there is room for the first bytes of a body.
 
-    async def take(self, lease: Lease, n_bytes: int) -> None:
-        """Wait until so many bytes fit, and take them."""
-        await self._wait(lambda: self._fits(lease, n_bytes))
-        self._n_bytes += n_bytes
-        lease.n_bytes += n_bytes
+        Where those at one address have half of the budget none begins, so that reading never runs far ahead of
+        decoding.
+        """
+        await self._shares.take(lease.claim, self._step, place=Place(most=self._most_at_start))
+        lease.n_taken += self._step
 
-    def _fits(self, lease: Lease, n_bytes: int) -> bool:
-        if self._n_bytes + n_bytes <= self._max_bytes:
-            return True
-        self._overdrawn_by = self._overdrawn_by or lease
-        return self._overdrawn_by is lease
+    async def grow(self, lease: Lease, n_bytes: int) -> None:
+        """Wait until so many more bytes fit, and take them."""
+        n_bytes = max(n_bytes, self._step)
+        if self._shares.try_take(lease.claim, n_bytes):
+            lease.n_taken += n_bytes
+            return
+        if self._overdrawn_by in {None, lease} or not await self._take_later(lease, n_bytes):
+            self._overdrawn_by = lease
+            lease.n_overdrawn += n_bytes
 
-    async def _wait(self, fits: Callable[[], bool]) -> None:
-        while not fits():
-            await self._freed.wait()
+    async def _take_later(self, lease: Lease, n_bytes: int) -> bool:
+        place = self._growing[lease] = Place()
+        try:
+            is_taken = await self._shares.take(lease.claim, n_bytes, place=place)
+        finally:
+            self._growing.pop(lease, None)
+        lease.n_taken += n_bytes * is_taken
+        return is_taken
 
-    def give_back(self, lease: Lease) -> None:
-        """Free what a body took."""
-        self._n_bytes -= lease.n_bytes
-        lease.n_bytes = 0
-        if self._overdrawn_by is lease:
+    def give_back(self, lease: Lease, n_bytes: int) -> None:
+        """Free so much of what a body took, all of it if that is over the budget."""
+        if n_bytes:
+            lease.n_taken -= n_bytes
+            self._shares.give_back(lease.claim, n_bytes)
+        if self._overdrawn_by is lease and not lease.n_taken:
+            lease.n_overdrawn = 0
             self._overdrawn_by = None
-        self._freed.set()
-        self._freed = asyncio.Event()
+            if self._growing:
+                self._overdrawn_by, place = self._growing.popitem(last=False)
+                self._shares.excuse(place)
 
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """The account of one body."""
+    """The account of one body.
+
+    Attributes
+    ----------
+    n_bytes
+        What the body has.
+    n_taken, n_overdrawn
+        What is taken for it, of the budget and beyond.
+    """
 
     budget: ByteBudget
+    claim: Claim = field(default_factory=Claim)
     n_bytes: int = 0
+    n_taken: int = 0
+    n_overdrawn: int = 0
+
+    async def begin(self, claim: Claim) -> None:
+        """Wait until there is room for the first bytes of a body, which a claim is to be counted for."""
+        self.give_back()
+        self.claim = claim
+        await self.budget.begin(self)
+
+    async def reserve(self, n_bytes: int) -> None:
+        """Wait until so many bytes fit in all, and take what is missing."""
+        missing = n_bytes - self.n_taken - self.n_overdrawn
+        if missing > 0:
+            await self.budget.grow(self, missing)
 
     async def take(self, n_bytes: int) -> None:
         """Wait until so many more bytes fit, and take them."""
-        await self.budget.take(self, n_bytes)
+        await self.reserve(self.n_bytes + n_bytes)
+        self.n_bytes += n_bytes
+
+    def end(self) -> None:
+        """Free what was taken for more bytes than came."""
+        self.claim.stalled_since = math.inf
+        if not self.n_overdrawn:
+            self.budget.give_back(self, self.n_taken - self.n_bytes)
 
     def give_back(self) -> None:
         """Free what it took, because its bytes are gone."""
-        self.budget.give_back(self)
+        self.n_bytes = 0
+        self.budget.give_back(self, self.n_taken)

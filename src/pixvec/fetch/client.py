@@ -92,7 +92,7 @@ class Fetcher:
         self._buckets = frozenset(map(parse_bucket, options.allow_bucket))
         self._storages = Storages(options)
         self._hub: Hub | None = None
-        self._files = LocalFiles(options.files_under, budget=self._budget, max_bytes=options.max_bytes)
+        self._files = LocalFiles(options.files_under, max_bytes=options.max_bytes)
 
     async def __aenter__(self) -> Self:
         limits = self._options
@@ -196,6 +196,8 @@ class Fetcher:
                 lease.give_back()
                 if attempt.turn is None and earlier:
                     raise FetchError(*earlier) from None  # this row was tried, before its host was down
+                if attempt.was_dropped and error.code == "timeout" and retries.may_go_on(attempt.spent_s()):
+                    continue
                 pause_s = _pause_s(retries, attempt, error.code)
                 if pause_s is None:
                     raise
@@ -214,7 +216,6 @@ class Fetcher:
             is_retry=is_retry,
             requester=self._requester,
             slots=self._slots,
-            budget=self._budget,
             options=self._options,
         )
         if isinstance(source, URL):
@@ -228,7 +229,6 @@ class Fetcher:
             is_retry=is_retry,
             storages=self._storages,
             slots=self._slots,
-            budget=self._budget,
         )
 
 

@@ -16,11 +16,18 @@ class Clock:
     ----------
     timeout_s
         How long the block may take, without what is spent in `stopped`.
+
+    Attributes
+    ----------
+    was_cut_short
+        Whether it was ended before its time.
     """
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._timeout = asyncio.timeout(timeout_s)
+        self._left_s = 0.0
+        self.was_cut_short = False
 
     async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
@@ -33,12 +40,22 @@ class Clock:
 
     def has_expired(self) -> bool:
         """Tell whether the block was cancelled because its time was over."""
-        return self._timeout.expired()
+        return self._timeout.expired() and not self.was_cut_short
 
     def spent_s(self) -> float:
         """Return how long the block took, waiting for others not counted."""
         deadline = self._timeout.when()
-        return self._timeout_s - (deadline - asyncio.get_running_loop().time() if deadline else 0.0)
+        left_s = deadline - asyncio.get_running_loop().time() if deadline else 0.0
+        return self._timeout_s - self._left_s - left_s
+
+    def cut_short(self) -> None:
+        """End the block now, as if its time were over."""
+        now = asyncio.get_running_loop().time()
+        deadline = self._timeout.when()
+        if deadline is not None and not self._timeout.expired():
+            self.was_cut_short = True
+            self._left_s = deadline - now
+            self._timeout.reschedule(now)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from pixvec.fair_budget import Claim, FairBudget, Place
 from pixvec.fetch.descriptors import shortage_now
 
 AddrInfos: TypeAlias = list[tuple[Any, ...]]
@@ -28,35 +29,36 @@ UNKNOWN_NAME: Final = frozenset(
 """getaddrinfo's errors that say that there is no such host, and not that nobody could tell."""
 
 _MAX_LOOKUPS: Final = 64
+_MAX_OF_ONE_DOMAIN: Final = _MAX_LOOKUPS // 2
+_PREFERRED: Final = 24
+"""Of these, how many are kept for names that were found before, or that several wait for."""
 _MAX_THREADS: Final = 256
 _MAX_NAMES: Final = 16_384
 
 
 class SystemResolver(AbstractResolver):
-    """Looks names up, at most 64 at once, each within a limit of its own.
+    """Looks names up, each within a limit of its own.
 
     Parameters
     ----------
     timeout_s
-        Of one look-up, from when it begins. One that takes longer is given up, and its place goes to the next; its
-        thread ends when it can. When 256 threads have not ended, the next look-up waits as long again for one of them.
+        Of one look-up, from when it begins. One that takes longer is given up; its thread ends when it can. When 256
+        threads have not ended, the next look-up waits as long again for one of them.
     getaddrinfo
-        Called as the function of that name in `socket`.
+        Called as the function of that name in `socket`, which is called where none is given.
     """
 
-    def __init__(self, *, timeout_s: float, getaddrinfo: Callable[..., AddrInfos] = socket.getaddrinfo) -> None:
+    def __init__(self, *, timeout_s: float, getaddrinfo: Callable[..., AddrInfos] | None = None) -> None:
         self._timeout_s = timeout_s
-        self._getaddrinfo = getaddrinfo
-        self._places = asyncio.Semaphore(_MAX_LOOKUPS)
+        self._getaddrinfo = getaddrinfo or socket.getaddrinfo
         self._threads = asyncio.Semaphore(_MAX_THREADS)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Return the addresses of a name, or raise `socket.gaierror`."""
-        async with self._places:
-            await self._in_time(self._threads.acquire())
-            infos = await self._in_time(self._start(host, port, family))
+        await self._in_time(self._threads.acquire())
+        infos = await self._in_time(self._start(host, port, family))
         return [_as_result(host, info) for info in infos]
 
     async def close(self) -> None:
@@ -107,8 +109,14 @@ class SystemResolver(AbstractResolver):
 class _Question:
     """A name that was asked for: what comes of it, and until when that is worth anything."""
 
+    place: Place
     outcome: asyncio.Task[list[ResolveResult] | OSError]
     good_until: float
+
+    @property
+    def found(self) -> bool:
+        """Whether it brought addresses."""
+        return self.outcome.done() and not isinstance(self.outcome.result(), OSError)
 
     def is_good(self, now: float) -> bool:
         if not self.outcome.done():
@@ -119,7 +127,9 @@ class _Question:
 class Names(AbstractResolver):
     """Asks a resolver once for all who ask at the same time, or soon after; for one event loop.
 
-    That a name does not exist is remembered too; that nobody could tell is not.
+    That a name does not exist is remembered too; that nobody could tell is not. At most 64 names are looked up at once:
+    half of them of one domain, which is the last two labels, and 40 that were never found before and that a single row
+    waits for.
 
     Parameters
     ----------
@@ -133,6 +143,7 @@ class Names(AbstractResolver):
         self._resolver = resolver
         self._memory_s = memory_s
         self._questions: OrderedDict[str, _Question] = OrderedDict()
+        self._lookups = FairBudget(_MAX_LOOKUPS, preferred=_PREFERRED)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -154,18 +165,28 @@ class Names(AbstractResolver):
         now = asyncio.get_running_loop().time()
         question = self._questions.get(host)
         if question is None or not question.is_good(now):
-            question = _Question(asyncio.create_task(self._ask(host, family)), now + self._memory_s)
-            self._questions[host] = question
+            found = question is not None and question.found
+            place = Place(most=_MAX_OF_ONE_DOMAIN, is_preferred=found)
+            outcome = asyncio.create_task(self._ask(host, family, place))
+            question = self._questions[host] = _Question(place, outcome, now + self._memory_s)
             self._questions.move_to_end(host)
+        elif not question.outcome.done():
+            self._lookups.prefer(question.place)
         if len(self._questions) > _MAX_NAMES:
             self._questions.popitem(last=False)  # it goes on for those who wait for it
         return question
 
-    async def _ask(self, host: str, family: socket.AddressFamily) -> list[ResolveResult] | OSError:
+    async def _ask(self, host: str, family: socket.AddressFamily, place: Place) -> list[ResolveResult] | OSError:
         try:
-            return await self._resolver.resolve(host, 0, family)
+            async with self._lookups.hold(Claim(domain_of(host), host), place=place):
+                return await self._resolver.resolve(host, 0, family)
         except OSError as error:
             return error.with_traceback(None)
+
+
+def domain_of(host: str) -> str:
+    """Return the last two labels of a name."""
+    return ".".join(host.removesuffix(".").rsplit(".", 2)[-2:])
 
 
 def _may_change(outcome: list[ResolveResult] | OSError) -> bool:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from pixvec.errors import FetchError
-from pixvec.fetch.budget import ByteBudget, Lease
+from pixvec.fair_budget import Claim
+from pixvec.fetch.budget import Lease
 from pixvec.fetch.descriptors import is_shortage
 
 _MAX_READERS: Final = 4
@@ -51,15 +52,12 @@ class LocalFiles:
     folder
         What must hold them, links followed, and where relative paths begin; None opens every file, which is for paths
         that the caller's own program made.
-    budget
-        What bodies in flight may take together.
     max_bytes
         Of one file.
     """
 
-    def __init__(self, folder: str | Path | None, *, budget: ByteBudget, max_bytes: int) -> None:
+    def __init__(self, folder: str | Path | None, *, max_bytes: int) -> None:
         self._root = None if folder is None else Path(folder).resolve()
-        self._budget = budget
         self._max_bytes = max_bytes
         self._readers = asyncio.Semaphore(_MAX_READERS)
 
@@ -72,9 +70,10 @@ class LocalFiles:
             ``path_blocked``, ``file_not_found``, ``file_error`` or ``too_many_bytes``.
         """
         async with self._readers:
-            await self._budget.wait_for_room()
+            await lease.begin(Claim())
             body = await asyncio.to_thread(read_file, file.path, self._root, max_bytes=self._max_bytes)
             await lease.take(len(body))
+            lease.end()
         return body
 
 

@@ -31,7 +31,7 @@ class HubAttempt(Attempt):
             if error.code == "http_404":
                 raise FetchError("file_not_found", "there is no such file, revision or repository") from None
             raise
-        return Fetched(fetched.body, None)
+        return Fetched(fetched.body, None, claim=fetched.claim)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ It must not know of redirects, tries or turns.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 
 import aiohttp
@@ -14,8 +14,10 @@ import yarl
 from aiohttp.abc import AbstractResolver
 
 from pixvec.errors import FetchError
-from pixvec.fetch.body import BodyReader
+from pixvec.fetch.address import network_of
+from pixvec.fetch.body import BodyReader, Room
 from pixvec.fetch.descriptors import is_shortage
+from pixvec.fetch.dns import domain_of
 from pixvec.fetch.headers import default_user_agent, parse_header, warn_of_open_header
 from pixvec.fetch.opt_out import OptOut, parse_opt_out
 from pixvec.fetch.options import FetchOptions
@@ -50,18 +52,24 @@ class Requester:
         opt_out = OptOut(parse_opt_out(options.opt_out), user_agent=user_agent)
         self._bodies = BodyReader(options.max_bytes, opt_out)
 
-    async def look_up(self, url: URL) -> None:
-        """Look up the name that a request will dial: how long that takes is not the server's fault."""
+    async def locate(self, url: URL) -> str:
+        """Say where a host is: the network of its address, or behind a proxy the last two labels of its name.
+
+        That looks up the name that a request will dial: how long that takes is not the server's fault.
+        """
         if self._proxy is None:
-            if not url.names_an_address:
-                await self._names.resolve(url.host)
-        elif not _is_address(self._proxy.host or ""):
+            if url.names_an_address:
+                return network_of(url.host)
+            found = await self._names.resolve(url.host)
+            return network_of(found[0]["host"]) if found else domain_of(url.host)
+        if not _is_address(self._proxy.host or ""):
             try:
                 await self._names.resolve(self._proxy.host or "")
             except OSError as error:
                 if is_shortage(error):
                     raise
                 raise FetchError("connect_error", "the proxy's name could not be looked up") from None
+        return url.host if url.names_an_address else domain_of(url.host)
 
     def get(
         self, url: URL, *, cell: URL, headers: Mapping[str, str]
@@ -70,9 +78,9 @@ class Requester:
         all_headers = {**self._headers_for(url, cell), **headers}
         return self._session.get(_as_sent(url), allow_redirects=False, headers=all_headers, proxy=self._proxy)
 
-    async def read(self, response: aiohttp.ClientResponse, take: Callable[[int], Awaitable[None]]) -> bytes:
+    async def read(self, response: aiohttp.ClientResponse, room: Room) -> bytes:
         """Read an answer's body; `BodyReader.read` says how."""
-        return await self._bodies.read(response, take)
+        return await self._bodies.read(response, room)
 
     def heed_opt_out(self, response: aiohttp.ClientResponse) -> None:
         """Refuse an answer without a body as one with a body would be, where it asks that a picture not be used."""

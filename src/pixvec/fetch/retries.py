@@ -36,6 +36,11 @@ class Retries:
         """How long the next try may take."""
         return min(self._options.timeout_s, self._left_s)
 
+    def may_go_on(self, spent_s: float) -> bool:
+        """Count the time of a try that was ended for the sake of others, and no try; tell whether there is any left."""
+        self._left_s -= spent_s
+        return self._left_s > 0
+
     def pause_s(self, code: str, *, spent_s: float, retry_after_s: float | None) -> float | None:
         """Return how long to wait before the next try; None where there is none.
 

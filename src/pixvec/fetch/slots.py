@@ -1,4 +1,4 @@
-"""Turns to ask a host: so many in all, so many to each host, none while it wants a pause, none to one that is down.
+"""Turns to ask a host: so many to each host, none while it wants a pause, none to one that is down; and connections.
 
 It must not know what is asked.
 """
@@ -9,11 +9,12 @@ import asyncio
 import math
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from pixvec.errors import FetchError
+from pixvec.fair_budget import Claim, FairBudget
 from pixvec.fetch.backlog import Backlog
 from pixvec.fetch.failures import as_fetch_error
 from pixvec.fetch.mood import Mood
@@ -31,10 +32,15 @@ class Turn:
 
     mood: Mood
     started: float
+    """When it was given, or since then the request began."""
     is_retry: bool = False
     """Whether the row had a try before."""
     retry_after_s: float | None = None
     """The pause that the host asked for."""
+
+    def begin(self) -> None:
+        """Take note that the request begins."""
+        self.started = asyncio.get_running_loop().time()
 
     def hear(self, headers: Mapping[str, str]) -> None:
         """Take note of an answer's headers."""
@@ -64,7 +70,7 @@ class Slots:
     ) -> None:
         self._options = options
         self._backlog = backlog or Backlog()
-        self._connections = asyncio.Semaphore(connections or options.connections)
+        self._connections = FairBudget(connections or options.connections)
         self._hosts: dict[str, _Host] = {}
         self._moods: OrderedDict[str, Mood] = OrderedDict()
 
@@ -72,7 +78,7 @@ class Slots:
     async def turn(
         self, name: str, *, is_retry: bool = False, is_late: Callable[[], bool] = bool
     ) -> AsyncIterator[Turn]:
-        """Wait for a turn at a host, then for one of all connections: who waits for a slow host blocks no other.
+        """Wait for a turn at a host; it needs a connection beside it.
 
         Parameters
         ----------
@@ -90,7 +96,7 @@ class Slots:
         """
         host = self._host(name)
         try:
-            async with host.turn(), self._connections, self._backlog.request(name):
+            async with host.turn(), self._backlog.request(name):
                 turn = Turn(host.mood, asyncio.get_running_loop().time(), is_retry)
                 try:
                     yield turn
@@ -101,6 +107,10 @@ class Slots:
                 turn.end(None)
         finally:
             self._leave(name, host)
+
+    def connection(self, claim: Claim) -> AbstractAsyncContextManager[None]:
+        """Wait for one of all connections, shared fairly; last, so that nobody has one who waits for others."""
+        return self._connections.hold(claim)
 
     def per_second(self, name: str) -> float:
         """Return how many requests a host has been found to bear in a second; infinite where it refused none."""

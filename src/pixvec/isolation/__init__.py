@@ -100,7 +100,7 @@ class CropMaker:
                 return
         self._decide()
 
-    def crop(self, body: bytes, *, sha256: bytes) -> tuple[Crop, ImageFacts]:
+    def crop(self, body: bytes, *, sha256: bytes, where: str = "") -> tuple[Crop, ImageFacts]:
         """Decode a picture and crop it, and tell what it is; with its thumbnail, where one is asked for.
 
         Parameters
@@ -109,6 +109,8 @@ class CropMaker:
             The bytes of a file.
         sha256
             Their hash, for the facts.
+        where
+            Where they come from: pixels are shared between the places.
 
         Returns
         -------
@@ -125,7 +127,7 @@ class CropMaker:
             A worker is needed, and none can be started any more.
         """
         self._decide()
-        header, answer = self._twice_at_most(body)
+        header, answer = self._twice_at_most(body, where)
         n_pixel_bytes = math.prod(self._shape)
         thumbnail = answer[n_pixel_bytes:] or None
         facts = ImageFacts(
@@ -137,12 +139,12 @@ class CropMaker:
         """End the workers that are not kept; pictures that are being decoded are given up."""
         self._workers.close()
 
-    def _twice_at_most(self, body: bytes) -> tuple[Header, bytes]:
+    def _twice_at_most(self, body: bytes, where: str) -> tuple[Header, bytes]:
         """Try a picture again whose worker was lost: it may have been ended by somebody else, for want of memory."""
         lost: WorkerLostError | None = None
         while True:
             try:
-                return self._once(body)
+                return self._once(body, where)
             except WorkerStartError as error:
                 raise RunError(f"no decode worker can be started any more: {error}") from None
             except WorkerLostError as error:
@@ -150,12 +152,12 @@ class CropMaker:
                     raise ImageError("decoder_crash", str(error)) from None
                 lost = error
 
-    def _once(self, body: bytes) -> tuple[Header, bytes]:
+    def _once(self, body: bytes, where: str) -> tuple[Header, bytes]:
         with self._croppers.lend() as cropper:
             self._note(cropper.lacks)
-            with self._budget.hold(len(body)):  # text and profiles beside the pixels take up to 5 bytes for each
+            with self._budget.hold(len(body), where):  # text and profiles beside the pixels take up to 5 bytes for each
                 header = cropper.open(body)
-            with self._budget.hold(header.n_pixels + len(body)):
+            with self._budget.hold(header.n_pixels + len(body), where):
                 return header, cropper.crop()
 
     def _note(self, lacks: frozenset[str]) -> None:
