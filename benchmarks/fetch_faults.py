@@ -2,13 +2,16 @@
 
 The model only sleeps, so that what is measured is how steadily rows reach it. The limits are the real ones: five
 seconds to connect, twenty for a try. The good rows are spread over hosts that take a while to answer; the servers are
-a process of their own. A second table is of one host that fails in part, with a model that takes almost no time.
+a process of their own. A second table is of one host that fails in part, with a model that takes almost no time. The
+third has one good host beside attackers, who hold on to what all share: bytes, connections, look-ups of names.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
+import socket
 import statistics
 import threading
 import time
@@ -22,7 +25,7 @@ import numpy as np
 from side_by_side import Work, machine, markdown_table, started
 
 from pixvec.checkpoint import ProcessorConfig
-from pixvec.pipeline import embed_cells
+from pixvec.pipeline import embed_cells, embed_unordered
 from pixvec.report import Report
 from pixvec.settings import Settings
 from pixvec.testing.bad_manners import BlackHole, RateLimit
@@ -40,6 +43,12 @@ BUSY_DELAY_S: Final = 0.05
 PER_SECOND: Final = 40
 QUICK_MODEL_S: Final = 0.0005
 SIDE: Final = 32
+N_ATTACKERS: Final = 16
+HOARDED_BYTES: Final = 31 << 20
+HOARDED_S: Final = 17
+N_SLOW_NAMES: Final = 2000
+SLOW_NAME_S: Final = 10
+SLOW: Final = b"slow"
 
 
 def main() -> None:
@@ -51,12 +60,14 @@ def main() -> None:
     print(f"Rows to a model of {MODEL_S * 1e3:g} ms a picture, {machine('pixvec', 'aiohttp')}")
     print(f"{arguments.rows} good rows from {N_HOSTS} hosts that answer after {MEAN_DELAY_S:g} s on average\n")
     with started({"servers": partial(_serve, arguments.rows)}) as (servers,):
-        many, one, _ = servers.visit().result
+        many, one, attacks, _ = servers.visit().result
         print(_table(_visits(many, arguments.rounds, model_s=MODEL_S)))
         print(f"\n{arguments.rows} rows of one host, to a model of {QUICK_MODEL_S * 1e3:g} ms a picture\n")
         print(_table(_visits(one, arguments.rounds, model_s=QUICK_MODEL_S)))
-        answered, refused = servers.visit().result[2]
+        answered, refused = servers.visit().result[3]
         print(f"\nThe host with a limit answered {answered} requests and refused {refused}")
+        print(f"\n{arguments.rows} rows of one host beside attackers, to a model of {MODEL_S * 1e3:g} ms a picture\n")
+        print(_attack_table(attacks, arguments.rounds))
 
 
 def _visits(columns: dict[str, list[str]], rounds: int, *, model_s: float) -> dict[str, list[_Visit]]:
@@ -138,6 +149,51 @@ def _outcome(row: Row) -> str:
     return f"{row.error} (not tried)" if "not tried" in str(row.detail) else str(row.error)
 
 
+# Beside attackers -----------------------------------------------------------------------------------------------------
+
+
+def _attack_table(attacks: Attacks, rounds: int) -> str:
+    good, attackers = attacks
+    socket.getaddrinfo = _getaddrinfo  # type: ignore[assignment]
+    columns = {"nobody": good}
+    for name, urls in attackers.items():
+        columns[f"{name}, first"] = [*urls, *good]
+        columns[f"{name}, mixed"] = _mixed(good, urls)
+    visits: dict[str, list[_Visit]] = {name: [] for name in columns}
+    for name in [*columns, *reversed(columns)] * rounds:
+        visits[name].append(_visit_until(columns[name], frozenset(good)))
+    return _table(visits)
+
+
+def _mixed(good: list[str], others: list[str]) -> list[str]:
+    """Spread the rows of others evenly between the good ones."""
+    places = [*((row / len(good), url) for row, url in enumerate(good))]
+    places += [((row + 0.5) / len(others), url) for row, url in enumerate(others)]
+    return [url for _, url in sorted(places)]
+
+
+def _visit_until(urls: list[str], good: frozenset[str]) -> _Visit:
+    """Embed rows until all good ones are decided; what the others come to takes minutes."""
+    model, failures, n_good = _SleepingModel(MODEL_S), Counter[str](), 0
+    started = time.perf_counter()
+    rows = embed_unordered(urls, model, Settings(allow_private=True), Report())  # type: ignore[arg-type]
+    for number, row in rows:
+        failures[_outcome(row)] += row.error is not None
+        n_good += urls[number] in good
+        if n_good == len(good):
+            break
+    rows.close()
+    return _Visit(model.n_vectors / (model.ended - started), +failures, time.perf_counter() - started)
+
+
+def _getaddrinfo(host: bytes, port: int, **_: Any) -> list[tuple[Any, ...]]:
+    """Look a name up as the system would if each was this machine's, and those of attackers took long."""
+    if host.startswith(SLOW):
+        time.sleep(SLOW_NAME_S)
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+    return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))]
+
+
 # The servers ----------------------------------------------------------------------------------------------------------
 
 
@@ -160,7 +216,30 @@ def _serve(n_rows: int) -> Work:
     one_host, limit = _one_host(n_rows)
     for urls in [*columns.values(), *one_host.values()]:
         chance.shuffle(urls)
-    return partial(_tell, columns, one_host, limit, dead_host)
+    return partial(_tell, columns, one_host, _attacks(n_rows), limit, dead_host)
+
+
+def _attacks(n_rows: int) -> Attacks:
+    """Put up a good host, whose name has to be looked up, and attackers."""
+    host = ImageServer().__enter__()
+    good = [_add_picture(host, row, BUSY_DELAY_S).replace("127.0.0.1", "good.example") for row in range(n_rows)]
+    attackers = [ImageServer().__enter__() for _ in range(N_ATTACKERS)]
+    hoarded = _head(HOARDED_BYTES) + bytes(HOARDED_BYTES - 1)
+    drops = [_head(HOARDED_BYTES), *itertools.repeat(b"x", 1000)]
+    return good, {
+        "bodies that lack a byte": [
+            attackers[0].add_raw(f"/{row}", [hoarded, b"x"], pause_s=HOARDED_S) for row in range(N_ATTACKERS)
+        ],
+        "hosts that drip": [
+            attacker.add_raw(f"/drip/{row}", drops, pause_s=0.5) for row in range(64) for attacker in attackers
+        ],
+        "slow names of one domain": [f"http://slow{row}.attacker.example/" for row in range(N_SLOW_NAMES)],
+        "slow names of many domains": [f"http://slow{row}.test/" for row in range(N_SLOW_NAMES)],
+    }
+
+
+def _head(n_bytes: int) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % n_bytes
 
 
 def _one_host(n_rows: int) -> tuple[dict[str, list[str]], RateLimit]:
@@ -181,14 +260,17 @@ def _one_host(n_rows: int) -> tuple[dict[str, list[str]], RateLimit]:
 
 def _answer(row: int) -> bytes:
     body = _PICTURE + row.to_bytes(4)
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    return _head(len(body)) + body
 
 
 Columns: TypeAlias = dict[str, list[str]]
+Attacks: TypeAlias = tuple[list[str], Columns]
 
 
-def _tell(many: Columns, one: Columns, limit: RateLimit, _kept_open: BlackHole) -> tuple[int, tuple[Any, ...]]:
-    return 0, (many, one, (limit.n_answered, limit.n_refused))
+def _tell(
+    many: Columns, one: Columns, attacks: Attacks, limit: RateLimit, _kept_open: BlackHole
+) -> tuple[int, tuple[Any, ...]]:
+    return 0, (many, one, attacks, (limit.n_answered, limit.n_refused))
 
 
 def _add_picture(host: ImageServer, row: int, delay_s: float) -> str:

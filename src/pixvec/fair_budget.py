@@ -139,7 +139,7 @@ class FairBudget:
         if place.waiting and not place.waiting.done():
             path = self._path(place.claim)
             _dequeue(path, place)
-            _enqueue(path, place, first=True)
+            _enqueue(path, place)
             self._serve()
 
     def excuse(self, place: Place) -> None:
@@ -157,9 +157,9 @@ class FairBudget:
         return self._root, where, where.part(claim.host, now)
 
     def _fits(self, path: tuple[_Party, _Party, _Party], place: Place) -> bool:
-        root, where, _ = path
+        root, _, host = path
         kept = 0 if place.is_preferred else self._preferred
-        if where.held and where.held + place.n > place.most:
+        if host.held and host.held + place.n > place.most:
             return False
         return _has_room(path, place.n, self._capacity - kept) or not root.held
 
@@ -189,12 +189,13 @@ class FairBudget:
             for host in where.waiting.values():
                 path, place = (self._root, where, host), host.queue[0]
                 if not self._fits(path, place):
-                    if self._root.held >= self._capacity:
-                        return second
+                    if self._root.held >= self._capacity - (0 if place.is_preferred else self._preferred):
+                        return second  # those who are preferred stand in front
                     if not _has_room(path[:2], place.n, self._capacity):
                         break  # so it is for all hosts there
                     continue
-                if where.held + place.n <= self._capacity / len(self._root.parts) or not where.held:
+                even = self._capacity / (len(self._root.parts) * len(where.parts))
+                if host.held + place.n <= even or not host.held:
                     return path, place
                 second = second or (path, place)
         return second
@@ -246,7 +247,7 @@ class Place:
     Parameters
     ----------
     most
-        With how much in all those at one address may have more, if they have anything.
+        Up to how much in all the host may have, if it has anything.
     is_preferred
         Whether it may take what is kept for those who are preferred.
     """
@@ -305,12 +306,12 @@ def _has_room(path: tuple[_Party, ...], n: int, capacity: float) -> bool:
     return True
 
 
-def _enqueue(path: tuple[_Party, _Party, _Party], place: Place, *, first: bool = False) -> None:
+def _enqueue(path: tuple[_Party, _Party, _Party], place: Place) -> None:
     root, where, host = path
-    (host.queue.appendleft if first else host.queue.append)(place)
+    (host.queue.appendleft if place.is_preferred else host.queue.append)(place)
     for parent, name, part in ((root, place.claim.where, where), (where, place.claim.host, host)):
         parent.waiting[name] = part
-        if first:
+        if place.is_preferred:
             parent.waiting.move_to_end(name, last=False)
 
 

@@ -41,7 +41,7 @@ def test_one_body_at_most_overdraws() -> None:
     assert 100 <= asyncio.run(run()) <= 190
 
 
-def test_no_fetch_starts_while_half_of_the_budget_is_with_its_own_address() -> None:
+def test_no_fetch_starts_while_its_host_has_half_of_the_budget() -> None:
     async def run() -> bool:
         budget, decoded = ByteBudget(100), asyncio.Event()
         reader = asyncio.create_task(read(budget, 60, decoded))

@@ -12,7 +12,7 @@ from typing import Final
 from pixvec.fair_budget import Claim, FairBudget, Place
 
 _STEPS: Final = 1024
-"""Into how many steps the budget is cut: a request begins when there is one for its body."""
+"""Into how many steps the budget is cut, in which bodies of unknown length grow."""
 
 
 class ByteBudget:
@@ -24,7 +24,7 @@ class ByteBudget:
 
     def __init__(self, max_bytes: int) -> None:
         self._shares = FairBudget(max_bytes)
-        self._step = max(1, max_bytes // _STEPS)
+        self.step = max(1, max_bytes // _STEPS)
         self._most_at_start = max_bytes // 2
         self._overdrawn_by: Lease | None = None
         self._growing: OrderedDict[Lease, Place] = OrderedDict()
@@ -43,18 +43,17 @@ class ByteBudget:
         finally:
             lease.give_back()
 
-    async def begin(self, lease: Lease) -> None:
-        """Wait until there is room for the first bytes of a body.
+    async def wait_for_room(self, claim: Claim) -> None:
+        """Wait until there is room for the first bytes of a body, but take none: who waits for more holds nothing.
 
-        Where those at one address have half of the budget none begins, so that reading never runs far ahead of
-        decoding.
+        A host that has half of the budget has none for others, so that reading never runs far ahead of decoding.
         """
-        await self._shares.take(lease.claim, self._step, place=Place(most=self._most_at_start))
-        lease.n_taken += self._step
+        place = Place(most=self._most_at_start)
+        async with self._shares.hold(claim, self.step, place=place):
+            pass
 
     async def grow(self, lease: Lease, n_bytes: int) -> None:
         """Wait until so many more bytes fit, and take them."""
-        n_bytes = max(n_bytes, self._step)
         if self._shares.try_take(lease.claim, n_bytes):
             lease.n_taken += n_bytes
             return
@@ -103,10 +102,10 @@ class Lease:
     n_overdrawn: int = 0
 
     async def begin(self, claim: Claim) -> None:
-        """Wait until there is room for the first bytes of a body, which a claim is to be counted for."""
+        """Wait until there is room for the first bytes of a body, and count it for a claim."""
         self.give_back()
         self.claim = claim
-        await self.budget.begin(self)
+        await self.budget.wait_for_room(claim)
 
     async def reserve(self, n_bytes: int) -> None:
         """Wait until so many bytes fit in all, and take what is missing."""
@@ -116,7 +115,8 @@ class Lease:
 
     async def take(self, n_bytes: int) -> None:
         """Wait until so many more bytes fit, and take them."""
-        await self.reserve(self.n_bytes + n_bytes)
+        if self.n_bytes + n_bytes > self.n_taken + self.n_overdrawn:
+            await self.reserve(self.n_bytes + max(n_bytes, self.budget.step))
         self.n_bytes += n_bytes
 
     def end(self) -> None:

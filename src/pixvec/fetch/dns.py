@@ -178,7 +178,7 @@ class Names(AbstractResolver):
 
     async def _ask(self, host: str, family: socket.AddressFamily, place: Place) -> list[ResolveResult] | OSError:
         try:
-            async with self._lookups.hold(Claim(domain_of(host), host), place=place):
+            async with self._lookups.hold(Claim(host=domain_of(host)), place=place):
                 return await self._resolver.resolve(host, 0, family)
         except OSError as error:
             return error.with_traceback(None)
