@@ -338,6 +338,25 @@ def test_pictures_in_flight_share_a_budget(n_pixels: int, waits: bool) -> None:
     assert bool(not_done) is waits
 
 
+def test_a_place_that_holds_less_of_the_budget_goes_before_one_that_holds_more() -> None:
+    budget, order = PixelBudget(100), list[str]()
+
+    def hold(n_pixels: int, where: str) -> None:
+        with budget.hold(n_pixels, where):
+            order.append(where)
+
+    with ThreadPoolExecutor(2) as threads:
+        with budget.hold(30, "many"), budget.hold(30, "many"):
+            waiting = [threads.submit(hold, 50, "few")]
+            _, not_done = wait(waiting, timeout=0.2)
+            waiting.append(threads.submit(hold, 10, "many"))
+            wait(waiting, timeout=0.2)
+            assert (len(not_done), order) == (1, [])
+        for one in waiting:
+            one.result(30)
+    assert sorted(order) == ["few", "many"]
+
+
 def test_a_files_bytes_count_in_the_budget_beside_its_pixels() -> None:
     with crop_maker(max_pixels_in_flight=64 * 48 + 1) as crops, ThreadPoolExecutor(1) as threads:
         with crops._budget.hold(1):
