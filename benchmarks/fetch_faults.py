@@ -25,7 +25,7 @@ import numpy as np
 from side_by_side import Work, machine, markdown_table, started
 
 from pixvec.checkpoint import ProcessorConfig
-from pixvec.pipeline import embed_cells, embed_unordered
+from pixvec.pipeline import embed_alone, embed_unordered
 from pixvec.report import Report
 from pixvec.settings import Settings
 from pixvec.testing.bad_manners import BlackHole, RateLimit
@@ -140,7 +140,7 @@ class _SleepingModel:
 def _visit(urls: list[str], model_s: float) -> _Visit:
     model = _SleepingModel(model_s)
     started = time.perf_counter()
-    rows: Iterable[Row] = embed_cells(urls, model, Settings(allow_private=True), Report())  # type: ignore[arg-type]
+    rows: Iterable[Row] = embed_alone(urls, model, Settings(allow_private=True), Report())  # type: ignore[arg-type]
     failures = Counter(_outcome(row) for row in rows if row.error)
     return _Visit(model.n_vectors / (model.ended - started), failures, time.perf_counter() - started)
 

@@ -189,15 +189,15 @@ def test_an_embedder_tells_what_each_row_came_to(urls: list[str | None], options
 
 def test_texts_share_the_space_of_images(options: dict[str, Any]) -> None:
     with pixvec.Embedder(**options) as embedder:
-        texts = embedder.embed_text(["a cat", "a dog"])
+        texts = embedder.embed_query(["a cat", "a dog"])
         assert (texts.shape, texts.dtype) == ((2, embedder.dim), np.dtype(np.float32))
-        assert np.array_equal(embedder.embed_text("a dog"), texts[1:])
+        assert np.array_equal(embedder.embed_query("a dog"), texts[1:])
 
 
 @pytest.mark.parametrize("texts", [[None], [b"a"], 5])
 def test_what_is_no_text_is_refused(texts: Any, options: dict[str, Any]) -> None:
     with pytest.raises((pixvec.UsageError, TypeError), match=r"text|iterable"):
-        pixvec.Embedder(**options).embed_text(texts)
+        pixvec.Embedder(**options).embed_query(texts)
 
 
 def test_too_many_failures_raise_after_the_output_is_written(

@@ -32,7 +32,7 @@ from pixvec.checkpoint import load
 from pixvec.errors import UsageError
 from pixvec.fetch import Validators
 from pixvec.model import ClipModel
-from pixvec.pipeline import embed_cells
+from pixvec.pipeline import embed_alone
 from pixvec.report import Report
 from pixvec.settings import Settings
 from pixvec.testing.images import image_bytes
@@ -104,7 +104,7 @@ def run(model: ClipModel, site: Site, tmp_path: Path) -> Run:
     def run(cells: list[object], **options: Any) -> tuple[list[Row], Report]:
         report = Report()
         kinds = {"precision": "fp32", "cache": tmp_path / "cache", "isolate": "never", "backoff_s": 0.0, **options}
-        rows = list(embed_cells(cells, model, Settings(allow_address=(site.address,), **kinds), report))
+        rows = list(embed_alone(cells, model, Settings(allow_address=(site.address,), **kinds), report))
         return rows, report
 
     return run
@@ -220,7 +220,7 @@ def test_what_decides_vectors_decides_what_is_known(
     def n_cached(**options: Any) -> int:
         report = Report()
         settings = Settings(precision="fp32", isolate="never", cache=tmp_path, **options)
-        list(embed_cells([PICTURES[0]], ClipModel(load(checkpoint), settings), settings, report))
+        list(embed_alone([PICTURES[0]], ClipModel(load(checkpoint), settings), settings, report))
         return report.n_cached
 
     assert [n_cached(), n_cached(), n_cached(**options), n_cached(**options)] == [0, 1, 0, 1]

@@ -40,7 +40,7 @@ def vectors(embedder: Embedder, scenes: list[Scene]) -> Vectors:
 
 
 def test_a_description_finds_its_picture(embedder: Embedder, scenes: list[Scene], vectors: Vectors) -> None:
-    scores = embedder.embed_text([describe(scene) for scene in scenes]) @ vectors.T
+    scores = embedder.embed_query([describe(scene) for scene in scenes]) @ vectors.T
     rank = (scores > scores.diagonal()[:, None]).sum(axis=1)
     assert rank.max() < 10
     assert (rank == 0).mean() > 0.95
@@ -48,7 +48,7 @@ def test_a_description_finds_its_picture(embedder: Embedder, scenes: list[Scene]
 
 def test_pictures_are_named_rightly(embedder: Embedder, scenes: list[Scene], vectors: Vectors) -> None:
     kinds = list(KINDS)
-    named = (vectors @ embedder.embed_text([phrase("kind", kind) for kind in kinds]).T).argmax(axis=1)
+    named = (vectors @ embedder.embed_query([phrase("kind", kind) for kind in kinds]).T).argmax(axis=1)
     known = [(row, known["kind"]) for row, scene in enumerate(scenes) if "kind" in (known := attributes(scene))]
     assert np.mean([kinds[named[row]] == kind for row, kind in known]) > 0.85
 
@@ -65,7 +65,7 @@ SEARCHES: dict[str, Callable[[Scene], bool]] = {
 
 @pytest.mark.parametrize("words", SEARCHES)
 def test_few_words_find_what_they_say(words: str, embedder: Embedder, scenes: list[Scene], vectors: Vectors) -> None:
-    nearest = (vectors @ embedder.embed_text(words)[0]).argsort()[::-1][:5]
+    nearest = (vectors @ embedder.embed_query(words)[0]).argsort()[::-1][:5]
     found = [scenes[row] for row in nearest]
     assert sum(map(SEARCHES[words], found)) >= 4, [describe(scene) for scene in found]
 
@@ -127,7 +127,7 @@ def test_transformers_reads_it_alike(scenes: list[Scene]) -> None:
             model.get_text_features(**tokens).pooler_output,
         )
     embedder = Embedder(model=str(FOLDER), precision="fp32")
-    for expected, actual in zip(theirs, (embedder.embed(files).vectors, embedder.embed_text(texts)), strict=True):
+    for expected, actual in zip(theirs, (embedder.embed(files).vectors, embedder.embed_query(texts)), strict=True):
         assert np.abs(torch.nn.functional.normalize(expected, dim=1).numpy() - actual).max() < 1e-4
 
 

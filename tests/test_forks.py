@@ -20,7 +20,7 @@ vectors = list(np.random.default_rng(0).standard_normal((70, 8)).astype(np.float
 embedder = pixvec.Embedder(model=model)
 uses = {
     "embed": lambda: embedder.embed([image]).vectors.tolist(),
-    "embed_text": lambda: embedder.embed_text("a house").tolist(),
+    "embed_text": lambda: embedder.embed_query("a house").tolist(),
     "embed_texts": lambda: embedder.embed_texts(["a house", "a boat"]).vectors.tolist(),
     "embed_images": lambda: pixvec.embed_images([image], model=model)[0].tolist(),
     "link_embeddings": lambda: pixvec.link_embeddings(vectors),

@@ -8,7 +8,8 @@ import pytest
 
 from pixvec.errors import RowError
 from pixvec.gallery import Shelf, Tile, data_url, render_gallery
-from pixvec.gallery.thumbnails import PictureOptions, fetch_thumbnails
+from pixvec.gallery.thumbnails import fetch_thumbnails
+from pixvec.image_reader import ImageOptions
 from pixvec.testing.images import draw, encode
 from pixvec.testing.server import ImageServer
 
@@ -77,7 +78,7 @@ def test_thumbnails_come_in_the_order_of_their_cells_and_the_reason_where_there_
 ) -> None:
     slow = server.add("/slow.png", body=encode(draw((300, 200)), "PNG"), delay_s=0.2)
     cells = [slow, None, " ", b"junk", server.url("/dead"), encode(draw((64, 64))), "ftp://a.example/a.jpg", 7]
-    made = fetch_thumbnails(cells, PictureOptions(allow_private=True, isolate="never"))
+    made = fetch_thumbnails(cells, ImageOptions(allow_private=True, isolate="never"))
     assert [one.code if isinstance(one, RowError) else "" for one in made] == [
         *("", "null_input", "null_input", "not_an_image", "http_404", "", "scheme_blocked", "null_input")
     ]
@@ -86,7 +87,7 @@ def test_thumbnails_come_in_the_order_of_their_cells_and_the_reason_where_there_
 
 def test_thumbnails_are_fetched_under_the_guard(server: ImageServer) -> None:
     url = server.add("/a.png", body=encode(draw(), "PNG"))
-    (made,) = fetch_thumbnails([url], PictureOptions(isolate="never"))
+    (made,) = fetch_thumbnails([url], ImageOptions(isolate="never"))
     assert isinstance(made, RowError)
     assert made.code == "address_blocked"
 

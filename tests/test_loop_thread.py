@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 
 import pytest
@@ -32,13 +33,37 @@ async def sleep_for_ever(log: list[str]) -> None:
 
 def test_coroutines_run_beside_the_caller_and_end_with_the_block() -> None:
     log: list[str] = []
-    with LoopThread(resource(log)) as loop:
+    with LoopThread(resource(log)) as loop, loop.tasks() as tasks:
         assert loop.resource == "resource"
-        assert loop.submit(asyncio.sleep, 0, "done").result() == "done"
-        loop.submit(sleep_for_ever, log)
-        loop.submit(asyncio.sleep, 0).result()  # by now the one above has begun
+        assert tasks.submit(asyncio.sleep, 0, "done").result() == "done"
+        tasks.submit(sleep_for_ever, log)
+        tasks.submit(asyncio.sleep, 0).result()  # by now the one above has begun
     assert log == ["opened", "cancelled", "closed"]
     assert "pixvec-loop" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_the_end_of_one_caller_leaves_the_tasks_of_others() -> None:
+    log: list[str] = []
+    with LoopThread(resource(log)) as loop, loop.tasks() as others:
+        other = others.submit(asyncio.sleep, 0.3, "done")
+        with loop.tasks() as tasks:
+            mine = tasks.submit(sleep_for_ever, log)
+            tasks.submit(asyncio.sleep, 0).result()
+        assert (log, mine.cancelled(), other.done()) == (["opened", "cancelled"], True, False)
+        assert other.result() == "done"
+
+
+def test_tasks_end_with_their_loop() -> None:
+    log: list[str] = []
+    loop = LoopThread(resource(log))
+    loop.start()
+    with loop.tasks() as tasks:
+        result = tasks.submit(sleep_for_ever, log)
+        tasks.submit(asyncio.sleep, 0).result()
+        loop.close()
+        assert result.cancelled()
+        assert tasks.submit(asyncio.sleep, 0).cancelled()
+    assert log == ["opened", "cancelled", "closed"]
 
 
 def test_many_are_begun_in_their_order() -> None:
@@ -48,8 +73,8 @@ def test_many_are_begun_in_their_order() -> None:
         log.append(number)
         return number
 
-    with LoopThread(resource([])) as loop:
-        results = [loop.submit(note, number) for number in range(1_000)]
+    with LoopThread(resource([])) as loop, loop.tasks() as tasks:
+        results = [tasks.submit(note, number) for number in range(1_000)]
         assert [result.result(timeout=10) for result in results] == log == list(range(1_000))
 
 
@@ -64,14 +89,16 @@ def test_what_comes_after_a_loop_broke_is_dropped() -> None:
         raise ZeroDivisionError
 
     def start_late() -> None:
-        with LoopThread(collapsing()) as loop:
+        with LoopThread(collapsing()) as loop, loop.tasks() as tasks:
             while "pixvec-loop" in {thread.name for thread in threading.enumerate()}:
                 time.sleep(0.01)
-            loop.submit(asyncio.sleep, 0)
+            late.append(tasks.submit(asyncio.sleep, 0))
 
+    late: list[Future[None]] = []
     with pytest.raises(ExceptionGroup) as caught:
         start_late()
     assert caught.group_contains(ZeroDivisionError)
+    assert late[0].cancelled()
 
 
 def test_an_error_in_the_block_ends_the_thread() -> None:
@@ -124,7 +151,7 @@ def test_the_end_leaves_the_garbage_collector_as_it_was() -> None:
 
 def test_it_runs_inside_a_running_loop() -> None:
     async def main() -> str:
-        with LoopThread(resource([])) as loop:
-            return loop.submit(asyncio.sleep, 0, "done").result()
+        with LoopThread(resource([])) as loop, loop.tasks() as tasks:
+            return tasks.submit(asyncio.sleep, 0, "done").result()
 
     assert asyncio.run(main()) == "done"

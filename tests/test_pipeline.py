@@ -6,7 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import islice, repeat
 from typing import Any
 
@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from pixvec.checkpoint import ProcessorConfig, load
 from pixvec.model import ClipModel
-from pixvec.pipeline import embed_cells, embed_unordered
+from pixvec.pipeline import embed_alone, embed_unordered
 from pixvec.report import Report
+from pixvec.session import Session
 from pixvec.settings import Settings
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
@@ -66,7 +67,7 @@ def vectors(model: ClipModel) -> list[bytes]:
 def embed(cells: list[object], model: Any, site: ImageServer | None = None, **options: Any) -> list[Row]:
     allowed = (site.address,) if site else ()
     return list(
-        embed_cells(cells, model, Settings(batch_size=4, allow_address=allowed, backoff_s=0.0, **options), Report())
+        embed_alone(cells, model, Settings(batch_size=4, allow_address=allowed, backoff_s=0.0, **options), Report())
     )
 
 
@@ -111,7 +112,7 @@ def test_the_same_url_is_fetched_once(model: ClipModel) -> None:
         url = server.add("/a.jpg", body=PICTURES[0], delay_s=0.05)
         report = Report()
         settings = Settings(allow_address=(server.address,))
-        rows = list(embed_cells([url, f"{url}#other"] * 500, model, settings, report))
+        rows = list(embed_alone([url, f"{url}#other"] * 500, model, settings, report))
         assert server.n_requests("/a.jpg") == 1
         assert len({row.vector.tobytes() for row in rows if row.vector is not None}) == 1
         assert (report.n_rows, report.n_vectors, report.n_repeats) == (1000, 1000, 999)
@@ -159,7 +160,7 @@ def test_a_bug_ends_the_call_and_names_the_row() -> None:
 
 
 def test_rows_come_before_all_cells_are_read(model: ClipModel) -> None:
-    with closing(embed_cells(repeat(PICTURES[0]), model, Settings(), Report())) as rows:
+    with closing(embed_alone(repeat(PICTURES[0]), model, Settings(), Report())) as rows:
         assert next(rows).vector is not None
 
 
@@ -167,7 +168,10 @@ def test_rows_are_handed_out_as_they_are_decided(model: ClipModel) -> None:
     with ImageServer() as server:
         stuck = server.add_raw("/stuck", [], end="silence")
         settings = Settings(allow_address=(server.address,))
-        with closing(embed_unordered([stuck, None, "no url"], model, settings, Report())) as rows:
+        with (
+            Session(model, settings) as session,
+            closing(embed_unordered([stuck, None, "no url"], session, Report())) as rows,
+        ):
             assert {number: row.error for number, row in islice(rows, 2)} == {1: "null_input", 2: "invalid_url"}
 
 
@@ -179,14 +183,15 @@ def test_cells_are_read_while_there_is_room(model: ClipModel) -> None:
         for n_read in range(1, 20):  # noqa: B007 (it is looked at outside)
             yield None
 
-    for n_decided, _ in enumerate(embed_unordered(cells(), model, Settings(), Report(), is_full=lambda: True), start=1):
-        assert n_read <= n_decided + 1
+    with Session(model, Settings()) as session:
+        rows = embed_unordered(cells(), session, Report(), is_full=lambda: True)
+        assert all(n_read <= n_decided + 1 for n_decided, _ in enumerate(rows, start=1))
 
 
 def test_an_abandoned_call_leaves_no_thread(model: ClipModel) -> None:
     with ImageServer() as server:
         stuck = server.add_raw("/stuck", [], end="silence")
-        rows = embed_cells([PICTURES[0], stuck], model, Settings(allow_address=(server.address,)), Report())
+        rows = embed_alone([PICTURES[0], stuck], model, Settings(allow_address=(server.address,)), Report())
         next(rows)
         started = time.monotonic()
         rows.close()
@@ -201,7 +206,7 @@ def test_an_error_while_cells_are_read_is_the_callers(model: ClipModel) -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        list(embed_cells(cells(), model, Settings(), Report()))
+        list(embed_alone(cells(), model, Settings(), Report()))
 
 
 def test_progress_is_told_while_a_row_is_waited_for(model: ClipModel) -> None:
@@ -209,16 +214,17 @@ def test_progress_is_told_while_a_row_is_waited_for(model: ClipModel) -> None:
     with ImageServer() as server:
         url = server.add("/slow", body=PICTURES[0], delay_s=1.0)
         settings = Settings(allow_address=(server.address,))
-        list(embed_cells([url], model, settings, Report(), lambda report: told.append(report.n_rows)))
+        list(embed_alone([url], model, settings, Report(), lambda report: told.append(report.n_rows)))
     assert len(told) > 2
 
 
 def test_fetching_runs_ahead_of_what_is_kept_by_a_bounded_number_of_rows(model: ClipModel) -> None:
     n_taken = n_kept = 0
-    with ImageServer() as server:
+    with ImageServer() as server, ExitStack() as stack:
         urls = [server.add(f"/{row}", body=PICTURES[row % N_PICTURES]) for row in range(300)]
         settings = Settings(batch_size=4, isolate="never", allow_address=(server.address,))
-        unkept = embed_unordered(urls, model, settings, Report(), n_unkept=lambda: n_taken - n_kept)
+        session = stack.enter_context(Session(model, settings))
+        unkept = embed_unordered(urls, session, Report(), n_unkept=lambda: n_taken - n_kept)
         for n_taken, _ in enumerate(unkept, start=1):
             if n_taken % AHEAD == 0:
                 time.sleep(0.2)

@@ -27,5 +27,5 @@ def embedder() -> Embedder:
 def test_two_cats_have_the_published_logits(embedder: Embedder) -> None:
     image = embedder.embed([TWO_CATS], progress=False)
     assert image.errors == [None]
-    logits = LOGIT_SCALE * image.vectors @ embedder.embed_text(["a photo of a cat", "a photo of a dog"]).T
+    logits = LOGIT_SCALE * image.vectors @ embedder.embed_query(["a photo of a cat", "a photo of a dog"]).T
     assert logits[0] == pytest.approx(np.array([24.57, 19.30]), abs=0.01)

@@ -85,7 +85,7 @@ def test_what_is_taken_away_moves_the_query(table: pa.Table) -> None:
 
 def test_several_texts_are_one_query(table: pa.Table) -> None:
     with pixvec.Embedder(model="demo") as embedder:
-        mean = embedder.embed_text(["a house", "a boat"]).astype(np.float64).mean(axis=0)
+        mean = embedder.embed_query(["a house", "a boat"]).astype(np.float64).mean(axis=0)
     expected = nearest_rows(iter([_vectors(table)]), mean / np.linalg.norm(mean), 5)
     found = pixvec.search(table, ["a house", "a boat"], k=5)
     assert found["title"].to_pylist() == table["title"].take(expected.rows).to_pylist()

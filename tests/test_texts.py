@@ -46,7 +46,7 @@ class Unreadable(str):
 @pytest.fixture(scope="module")
 def wanted(checkpoint: str) -> np.ndarray[Any, Any]:
     with pixvec.Embedder(model=checkpoint) as embedder:
-        cat, bicycle = embedder.embed_text(["a cat", "a red bicycle"])
+        cat, bicycle = embedder.embed_query(["a cat", "a red bicycle"])
     return np.stack([cat, np.full(32, np.nan, np.float32), bicycle, cat])
 
 
@@ -136,7 +136,7 @@ def test_wrong_use_is_said(texts: object, wrong: dict[str, Any], message: str, c
 def test_bits_depend_on_the_text_alone(checkpoint: str) -> None:
     texts = [f"text {number}" for number in range(41)]
     with pixvec.Embedder(model=checkpoint) as embedder:
-        alone = [embedder.embed_text(text)[0].tobytes() for text in texts]
+        alone = [embedder.embed_query(text)[0].tobytes() for text in texts]
         together = embedder.embed_texts([cell for text in texts for cell in (text, None, text)])
         assert [vector.tobytes() for vector in together.vectors[::3]] == alone
         assert [vector.tobytes() for vector in together.vectors[2::3]] == alone
@@ -149,7 +149,7 @@ def test_bits_depend_on_the_text_alone(checkpoint: str) -> None:
 def test_half_a_pair_of_surrogates_is_a_text(checkpoint: str) -> None:
     with pixvec.Embedder(model=checkpoint) as embedder:
         assert embedder.embed_texts(["a \ud800 cat"]).errors == [None]
-        assert embedder.embed_text("a \ud800 cat").shape == (1, 32)
+        assert embedder.embed_query("a \ud800 cat").shape == (1, 32)
 
 
 def test_texts_are_cut_where_the_models_length_ends_and_counted() -> None:

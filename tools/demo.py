@@ -94,7 +94,7 @@ def show(path: Path) -> Iterator[Shelf]:
     vectors, records = read_vectors(table["embedding"]), table.drop_columns(["embedding"]).to_pylist()
     pictures = thumbnails(path, records)
     with Embedder(model="demo") as embedder:
-        for query, vector in zip(QUERIES, embedder.embed_text(list(QUERIES)), strict=True):
+        for query, vector in zip(QUERIES, embedder.embed_query(list(QUERIES)), strict=True):
             yield shelf(f"Words: “{query}”", nearest(vectors, vector), records, pictures)
     first = next(index for index, is_valid in enumerate(column.is_valid().to_pylist()) if is_valid)
     yield shelf(f"Nearest to: {records[first]['title']}", nearest(vectors, vectors[first]), records, pictures)

@@ -82,7 +82,7 @@ def shelves(top: int, table: Any, pictures: dict[bytes, str]) -> Iterator[str]:
     """Search with each query, and put what is nearest on its shelf."""
     images, vectors = table["embedding_image"].to_pylist(), read_vectors(table["embedding"])
     with Embedder(model="demo") as embedder:
-        queries = embedder.embed_text(list(QUERIES))
+        queries = embedder.embed_query(list(QUERIES))
     for number, (query, vector) in enumerate(zip(QUERIES, queries, strict=True)):
         y = top + SHELF * number
         yield f'<text class="query" x="{MARGIN}" y="{y + SIDE / 2 - 2}">“{escape(query)}”</text>'

@@ -44,13 +44,13 @@ class Exam:
 
     def recall(self, k: int) -> float:
         """Measure for how many descriptions the picture is among the k nearest."""
-        scores = self.embedder.embed_text([describe(scene) for scene in self.scenes]) @ self.images.T
+        scores = self.embedder.embed_query([describe(scene) for scene in self.scenes]) @ self.images.T
         return float(((scores > scores.diagonal()[:, None]).sum(axis=1) < k).mean())
 
     def accuracy(self, attribute: str) -> tuple[float, int]:
         """Measure how often the nearest phrase names the attribute rightly, and on how many pictures."""
         values = ATTRIBUTES[attribute]
-        phrases = self.embedder.embed_text([phrase(attribute, value) for value in values])
+        phrases = self.embedder.embed_query([phrase(attribute, value) for value in values])
         answers = [values[nearest] for nearest in (self.images @ phrases.T).argmax(axis=1)]
         truths = [attributes(scene).get(attribute) for scene in self.scenes]
         right = [answer == truth for answer, truth in zip(answers, truths, strict=True) if truth is not None]

@@ -17,22 +17,23 @@ from pathlib import Path
 
 import click
 
-from pixvec.api import ColumnOptions, Embedder, FrameOptions, TextOptions
+from pixvec.api import ColumnOptions, FrameOptions, TextOptions
 from pixvec.cli import cli
 from pixvec.cli.embed import embed
 from pixvec.cli.messages import in_flags
 from pixvec.codes import CODES, STATUSES, Code, is_retryable
 from pixvec.duplicates import DuplicateOptions
+from pixvec.embedder import EmbedderOptions
 from pixvec.link import LinkOptions
 from pixvec.recipe import STEPS, describe
-from pixvec.recipe.session import RecipeOptions
+from pixvec.recipe.context import RecipeOptions
 from pixvec.retrieve import SearchOptions
 from pixvec.run.options import FileOptions
 from pixvec.showing import ShowOptions
 
 DOCS = Path(__file__).parent.parent / "docs"
 TAKERS: dict[str, type] = {
-    "Embedder": Embedder,
+    "Embedder": EmbedderOptions,
     "embed_images": ColumnOptions,
     "embed_texts": TextOptions,
     "embed_table": FrameOptions,

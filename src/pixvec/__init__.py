@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
-    from pixvec.api import Embedder as Embedder
-    from pixvec.api import Embeddings as Embeddings
     from pixvec.api import embed_file as embed_file
     from pixvec.api import embed_images as embed_images
     from pixvec.api import embed_table as embed_table
     from pixvec.api import embed_texts as embed_texts
     from pixvec.duplicates import dedupe as dedupe
+    from pixvec.embedder import Embedder as Embedder
+    from pixvec.embedder import Embeddings as Embeddings
     from pixvec.errors import MissingExtraError as MissingExtraError
     from pixvec.errors import ModelError as ModelError
     from pixvec.errors import PixvecError as PixvecError
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 # Names are loaded when first asked for, so that the import costs nothing: the engine alone takes a tenth of a second.
 _HOMES = {
-    "pixvec.api": ("Embedder", "Embeddings", "embed_file", "embed_images", "embed_table", "embed_texts"),
+    "pixvec.api": ("embed_file", "embed_images", "embed_table", "embed_texts"),
     "pixvec.duplicates": ("dedupe",),
+    "pixvec.embedder": ("Embedder", "Embeddings"),
     "pixvec.errors": (
         *("MissingExtraError", "ModelError", "PixvecError", "PixvecWarning", "RowError", "RunError", "UsageError"),
     ),

@@ -7,7 +7,7 @@ batch fills meanwhile. The queue is bounded: who brings a crop to a full queue w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -21,7 +21,7 @@ _LINGER_S = 0.5
 """How long the first crop of a part-filled batch waits for others while some are still expected."""
 _QUEUED_BATCHES = 3
 
-_Item: TypeAlias = tuple[Crop, asyncio.Future[Vector]]
+_Item: TypeAlias = tuple[Crop, asyncio.Future[Vector], Callable[[float], object]]
 
 
 class Batcher:
@@ -45,10 +45,16 @@ class Batcher:
             if self._is_idle():
                 self._queue.put_nowait(None)  # wakes a batch that waits for more
 
-    async def put(self, crop: Crop) -> asyncio.Future[Vector]:
-        """Queue a crop, (S, S, 3), when there is room; its vector, (D,), comes with the future."""
+    async def put(self, crop: Crop, on_computed: Callable[[float], object] = bool) -> asyncio.Future[Vector]:
+        """Queue a crop, (S, S, 3), when there is room; its vector, (D,), comes with the future.
+
+        Parameters
+        ----------
+        on_computed
+            Called with the crop's share of the seconds that its batch took.
+        """
         vector = asyncio.get_running_loop().create_future()
-        await self._queue.put((crop, vector))
+        await self._queue.put((crop, vector, on_computed))
         return vector
 
     async def run(self) -> None:
@@ -56,13 +62,16 @@ class Batcher:
         while True:
             batch = await self._next_batch()
             try:
-                vectors = await self.threads.run(self._embed, [crop for crop, _ in batch])
+                vectors, seconds = await self.threads.timed(self._embed, [crop for crop, *_ in batch])
                 pairs = list(zip(batch, vectors, strict=True))
             except Exception as bug:  # noqa: BLE001 (it surfaces where the vectors are waited for)
-                for _, future in batch:
+                for _, future, _ in batch:
                     future.set_exception(bug)
             else:
-                for ((_, future), vector), is_finite in zip(pairs, finite_rows(vectors).tolist(), strict=True):
+                for ((_, future, on_computed), vector), is_finite in zip(
+                    pairs, finite_rows(vectors).tolist(), strict=True
+                ):
+                    on_computed(seconds / len(batch))
                     if is_finite:
                         future.set_result(vector.copy())  # a view would keep the whole batch alive
                     else:

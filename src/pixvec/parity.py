@@ -17,8 +17,8 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from pixvec.api import Embedder
 from pixvec.checkpoint import load
+from pixvec.embedder import Embedder
 from pixvec.errors import MissingExtraError
 from pixvec.model import l2_normalize
 from pixvec.testing.images import image_bytes

@@ -141,6 +141,10 @@ class Report:
         if host and (host in self.failed_hosts or len(self.failed_hosts) < _MAX_HOSTS):
             self.failed_hosts[host] += 1
 
+    def count_model_time(self, seconds: float) -> None:
+        """Count time that the model worked for this call."""
+        self.model_busy += seconds
+
     def as_json(self) -> dict[str, Any]:
         """Give the counts in JSON's types, the most frequent causes first."""
         counts = ("n_rows", "n_vectors", "n_failed", "n_resumed", "n_repeats", "n_cached", "n_cut", "n_bytes")

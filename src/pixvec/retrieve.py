@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pixvec.api import Embedder
 from pixvec.checkpoint import StatedModel
+from pixvec.embedder import Embedder
 from pixvec.errors import PixvecWarning, UsageError
-from pixvec.gallery.thumbnails import PictureOptions
+from pixvec.image_reader import ImageOptions
 from pixvec.naming import shown
 from pixvec.nearest import HashOf, Hits, nearest_images, nearest_rows
 from pixvec.options import option, takes_options
@@ -45,7 +45,7 @@ COPIES: Final = "copies"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions(PictureOptions):
+class SearchOptions(ImageOptions):
     """How a table is searched."""
 
     vectors: str | None = option(None, "the column of vectors; found by its cells when not given")
@@ -205,7 +205,7 @@ def _open_model(column: str, provenance: dict[str, Any] | None, options: SearchO
             PixvecWarning,
             stacklevel=6,  # where `search` was called
         )
-    shared = {field.name: getattr(options, field.name) for field in fields(PictureOptions)}
+    shared = {field.name: getattr(options, field.name) for field in fields(ImageOptions)}
     embedder = Embedder(model=name, precision=options.precision, **shared)
     if provenance is not None:
         _check_space(column, provenance, embedder)
@@ -225,24 +225,19 @@ def _check_space(column: str, provenance: dict[str, Any], embedder: Embedder) ->
     if needed and needed != here:
         model = shown(provenance.get("model", "?"))
         raise UsageError(
-            f"the vectors of {column!r} are of another model than {os.fspath(embedder.model)}: they need {model} "
+            f"the vectors of {column!r} are of another model than {os.fspath(embedder.settings.model)}: they need {model} "
             f"(weights {str(needed)[:12]}, not {here[:12]}); name it with `model`"
         )
 
 
 def _embed_texts(embedder: Embedder, texts: tuple[str, ...]) -> Vectors:
-    return embedder.embed_text(list(texts)) if texts else np.empty((0, embedder.dim), np.float32)
+    return embedder.embed_query(list(texts)) if texts else np.empty((0, embedder.dim), np.float32)
 
 
 def _embed_images(embedder: Embedder, images: tuple[object, ...]) -> Vectors:
     if not images:
         return np.empty((0, embedder.dim), np.float32)
-    embedded = embedder.embed([_cell(image) for image in images], progress=False)
-    for image, error, detail in zip(images, embedded.errors, embedded.details, strict=True):
-        if error is not None:
-            shown = repr(str(image)) if isinstance(image, str | Path) else type(image).__name__
-            raise UsageError(f"the image {shown} has no vector: {error}: {detail}")
-    return embedded.vectors
+    return embedder.embed_query(images=[_cell(image) for image in images])
 
 
 def _cell(image: object) -> object:

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pixvec.cache import CacheOptions
-from pixvec.decode import DecodeOptions
 from pixvec.engine import Precision
-from pixvec.fetch import FetchOptions
+from pixvec.image_reader import ImageOptions
 from pixvec.model import ModelOptions
 
 
 # Not slotted: slotted classes cannot be inherited side by side.
 @dataclass(frozen=True, kw_only=True)
-class Settings(CacheOptions, FetchOptions, DecodeOptions, ModelOptions):
+class Settings(CacheOptions, ImageOptions, ModelOptions):
     """The options of model, decode, fetch and cache; each stage reads its own part.
 
     Raises

@@ -18,7 +18,7 @@ from pixvec.columns import open_column
 from pixvec.errors import UsageError
 from pixvec.gallery import Shelf, render_gallery
 from pixvec.gallery.rows import Shown
-from pixvec.gallery.thumbnails import PictureOptions
+from pixvec.image_reader import ImageOptions
 from pixvec.options import limit, takes_options
 from pixvec.retrieve import SIMILARITY
 from pixvec.table import Frame, open_frame, open_table
@@ -30,7 +30,7 @@ _BASE: Final = '<head>\n<base href="about:srcdoc">'
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShowOptions(PictureOptions):
+class ShowOptions(ImageOptions):
     """What of a table is shown.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Make each thing once: who asks while it is being made waits for it, who asks later finds it in a bounded index."""
+"""Make each thing once: who asks while it is being made waits for it, who asks later finds it in a bounded memory."""
 
 from __future__ import annotations
 
@@ -11,27 +11,67 @@ Key = TypeVar("Key")
 Made = TypeVar("Made")
 
 
-class SingleFlight(Generic[Key, Made]):
-    """One flight for each key, and the memory of the last `size` keys.
-
-    For one event loop. What is made is shared: nobody may change it.
-    """
+class Memory(Generic[Key, Made]):
+    """What one caller asked for: the last `size` things, and how often it asked again."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
-        self._flights: OrderedDict[Key, asyncio.Future[Made]] = OrderedDict()
         self.n_repeats = 0
+        self._size = size
+        self._made: OrderedDict[Key, Made] = OrderedDict()
 
-    async def get(self, key: Key, make: Callable[[], Coroutine[Any, Any, Made]]) -> Made:
-        """Return what `make` made for `key`, now or earlier."""
-        if flight := self._flights.get(key):
+    def find(self, key: Key) -> Made | None:
+        """Return what was made for a key, where it is remembered."""
+        made = self._made.get(key)
+        if made is not None:
             self.n_repeats += 1
-            self._flights.move_to_end(key)
-            return await asyncio.shield(flight)  # one who gives up must not end it for all
+            self._made.move_to_end(key)
+        return made
+
+    def keep(self, key: Key, made: Made) -> None:
+        """Remember what was made for a key."""
+        self._made[key] = made
+        if len(self._made) > self._size:
+            self._made.popitem(last=False)
+
+
+class SingleFlight(Generic[Key, Made]):
+    """What is being made, each thing once, for any number of callers in one event loop.
+
+    What is made is shared: nobody may change it. Where the caller that makes something is cancelled, one of those who
+    wait for it makes it instead.
+    """
+
+    def __init__(self) -> None:
+        self._flights: dict[Key, asyncio.Future[Made]] = {}
+
+    async def get(self, key: Key, make: Callable[[], Coroutine[Any, Any, Made]], *, memory: Memory[Key, Made]) -> Made:
+        """Return what `make` made for `key`, now or earlier.
+
+        Raises
+        ------
+        Exception
+            What `make` raised, to all who waited.
+        """
+        if (known := memory.find(key)) is not None:
+            return known
+        while flight := self._flights.get(key):
+            try:
+                made = await asyncio.shield(flight)  # one who gives up must not end it for all
+            except asyncio.CancelledError:
+                if not flight.cancelled() or _is_cancelled():
+                    raise
+            else:
+                memory.n_repeats += 1
+                break
+        else:
+            made = await self._make(key, make)
+        memory.keep(key, made)
+        return made
+
+    async def _make(self, key: Key, make: Callable[[], Coroutine[Any, Any, Made]]) -> Made:
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
-        self._forget_oldest()
         try:
-            flight.set_result(await make())
+            made = await make()
         except asyncio.CancelledError:
             flight.cancel()
             raise
@@ -39,9 +79,12 @@ class SingleFlight(Generic[Key, Made]):
             flight.set_exception(error)
             flight.exception()  # the maker's caller has it; that nobody else waits is no fault
             raise
-        return flight.result()
+        finally:
+            del self._flights[key]
+        flight.set_result(made)
+        return made
 
-    def _forget_oldest(self) -> None:
-        # A flight that is forgotten under way goes on for those who wait for it.
-        while len(self._flights) > self._size:
-            self._flights.popitem(last=False)
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

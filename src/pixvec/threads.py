@@ -30,25 +30,25 @@ class Threads:
     ----------
     stopping
         Set at the end, for work that looks whether it should stop.
-    busy_s
-        Seconds of work done, divided by the number of threads.
     """
 
     def __init__(self, n: int, name: str) -> None:
         self.n = n
-        self.busy_s = 0.0
         self.stopping = threading.Event()
         self._pool = ThreadPoolExecutor(n, thread_name_prefix=f"pixvec-{name}")
         self._under_way: set[concurrent.futures.Future[Any]] = set()
 
     async def run(self, work: Callable[..., Result], *inputs: Any) -> Result:
         """Do a piece of work in a thread."""
+        result, _ = await self.timed(work, *inputs)
+        return result
+
+    async def timed(self, work: Callable[..., Result], *inputs: Any) -> tuple[Result, float]:
+        """Do a piece of work in a thread; and tell how many seconds it took."""
         done = self._pool.submit(_timed, work, inputs)
         self._under_way.add(done)
         done.add_done_callback(self._under_way.discard)
-        result, seconds = await asyncio.wrap_future(done)
-        self.busy_s += seconds / self.n
-        return result
+        return await asyncio.wrap_future(done)
 
     def close(self) -> None:
         """End the threads; what has not begun is dropped."""

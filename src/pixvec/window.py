@@ -110,8 +110,7 @@ class Window:
         try:
             row = decided.row.result()
         except Exception as bug:  # noqa: BLE001 (it is raised in its turn)
-            if not isinstance(bug, MemoryError | PixvecError):
-                bug.add_note(f"pixvec: this is a bug, met at {decided.name()}, in {stage_of(bug)}")
+            name_bug(bug, decided.name())
             decided.bug = bug
         else:
             yield decided.number, row
@@ -130,6 +129,12 @@ class Window:
             self._tell()
             with suppress(Empty):
                 return self._decided.get(timeout=_TICK_S)
+
+
+def name_bug(bug: Exception, row: str) -> None:
+    """Note at a bug which row it was met at, and where."""
+    if not isinstance(bug, MemoryError | PixvecError):
+        bug.add_note(f"pixvec: this is a bug, met at {row}, in {stage_of(bug)}")
 
 
 def stage_of(bug: BaseException) -> str:

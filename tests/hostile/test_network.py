@@ -19,7 +19,7 @@ from pixvec.checkpoint import load
 from pixvec.errors import FetchError
 from pixvec.fetch import Fetcher, FetchOptions, parse
 from pixvec.model import ClipModel
-from pixvec.pipeline import embed_cells
+from pixvec.pipeline import embed_alone
 from pixvec.report import Report
 from pixvec.settings import Settings
 from pixvec.testing.bad_manners import BlackHole, InTurn
@@ -53,7 +53,7 @@ def rows_of(model: ClipModel) -> RowsOf:
 
     def run(*cells: str, **options: Any) -> Generator[Row, None, None]:
         quick = {"allow_private": True, "backoff_s": 0.001, "connect_timeout_s": 1.0, "timeout_s": 10.0, **options}
-        return embed_cells(cells, model, Settings(batch_size=4, **quick), Report())
+        return embed_alone(cells, model, Settings(batch_size=4, **quick), Report())
 
     return run
 

@@ -58,7 +58,7 @@ class Oracle:
         with self._inference_mode():
             return unit(self._model.get_image_features(pixel_values=pixel_values).pooler_output)
 
-    def embed_text(self, texts: list[str]) -> Vectors:
+    def embed_query(self, texts: list[str]) -> Vectors:
         """Embed texts, cut at the model's length: (N, D), of unit length."""
         length = self._model.config.text_config.max_position_embeddings
         tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=length, return_tensors="pt")

@@ -54,5 +54,5 @@ def test_bits_do_not_depend_on_rows_that_fail_or_repeat(embedder: Embedder, expe
 
 @pytest.mark.parametrize("batch_size", [1, 8, 20])
 def test_bits_do_not_depend_on_the_batch_size(embedder: Embedder, expected: list[bytes], batch_size: int) -> None:
-    with Embedder(model=embedder.model, precision=embedder.precision, batch_size=batch_size) as other:
+    with Embedder(model=embedder.settings.model, precision=embedder.settings.precision, batch_size=batch_size) as other:
         assert expected[:21] == embed(other, BODIES[:21])

@@ -77,7 +77,7 @@ def test_pictures_and_texts_give_the_vectors_of_transformers(made_of: dict[str, 
     oracle, bodies = Oracle(folder), draw_files()
     with Embedder(model=str(folder), precision="fp32") as embedder:
         assert_parity(oracle.embed(bodies), embedder.embed(bodies).vectors)
-        assert_parity(oracle.embed_text(TEXTS), embedder.embed_text(TEXTS))
+        assert_parity(oracle.embed_query(TEXTS), embedder.embed_query(TEXTS))
 
 
 def test_a_model_without_text_tower_gives_the_same_vectors(two_layers: Path, tmp_path: Path) -> None:
@@ -89,4 +89,4 @@ def test_a_model_without_text_tower_gives_the_same_vectors(two_layers: Path, tmp
 
 def test_texts_give_the_vectors_of_transformers_in_full_depth(base_patch32: Path, base_patch32_oracle: Oracle) -> None:
     with Embedder(model=str(base_patch32), precision="fp32") as embedder:
-        assert_parity(base_patch32_oracle.embed_text(TEXTS), embedder.embed_text(TEXTS))
+        assert_parity(base_patch32_oracle.embed_query(TEXTS), embedder.embed_query(TEXTS))

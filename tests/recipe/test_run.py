@@ -16,7 +16,7 @@ import pytest
 import pixvec
 from pixvec.errors import ModelError, RunError, UsageError
 from pixvec.recipe import RecipeError, RecipeOptions
-from pixvec.recipe.session import Session
+from pixvec.recipe.context import StepContext
 from pixvec.result_columns import read_provenance, read_vectors
 from pixvec.testing.checkpoints import make_checkpoint
 from pixvec.testing.images import image_bytes
@@ -58,7 +58,7 @@ def test_images_get_vectors_and_reasons_in_their_rows(photos: pa.Table, options:
 def test_the_vectors_of_texts_are_those_of_the_model(photos: pa.Table, options: dict[str, Any]) -> None:
     table = pixvec.run_recipe("embed_text_with_model(ds.caption) -> (ds.t)", photos, **options)
     with pixvec.Embedder(model=options["model"]) as embedder:
-        wanted = embedder.embed_text(["a cat", "a red bicycle", "x " * 500, "a cat"])
+        wanted = embedder.embed_query(["a cat", "a red bicycle", "x " * 500, "a cat"])
     assert table["t"].is_valid().to_pylist() == [True, False, False, True, True, True]
     np.testing.assert_array_equal(read_vectors(table["t"])[[0, 3, 4, 5]], wanted)
     assert table["t_error"].to_pylist() == [None, "null_input", "null_input", None, None, None]
@@ -168,8 +168,8 @@ def test_a_file_keeps_every_byte_of_its_other_cells(photos: pa.Table, options: d
 
 
 def test_a_model_is_loaded_once(checkpoint: str) -> None:
-    session = Session(RecipeOptions(model=checkpoint))
-    models = [session.model(RecipeOptions(model=checkpoint, decode=decode)) for decode in ("auto", "full")]
+    context = StepContext(RecipeOptions(model=checkpoint))
+    models = [context.model(RecipeOptions(model=checkpoint, decode=decode)) for decode in ("auto", "full")]
     assert models[0] is models[1]
 
 

@@ -55,7 +55,7 @@ def embedder(urls: list[str]) -> None:
         assert_type(column.vectors, Vectors)
         assert_type(column.errors, list[str | None])
         assert_type(column.summary(), str)
-        assert_type(embedder.embed_text(["a red bicycle"]), Vectors)
+        assert_type(embedder.embed_query(["a red bicycle"]), Vectors)
         assert_type(embedder.embed_texts(["a red bicycle", None]), pixvec.Embeddings)
         assert_type(embedder.dim, int)
 

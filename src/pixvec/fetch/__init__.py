@@ -7,6 +7,7 @@ a picture is, nor what a row is.
 from pixvec.fetch.address import parse_allowed
 from pixvec.fetch.attempt import Fetched
 from pixvec.fetch.backlog import Backlog
+from pixvec.fetch.caller import Caller
 from pixvec.fetch.client import Fetcher, Place
 from pixvec.fetch.data_url import is_data_url, read_data_url
 from pixvec.fetch.files import LocalFile, read_file
@@ -17,6 +18,7 @@ from pixvec.fetch.validators import Validators
 __all__ = [
     "URL",
     "Backlog",
+    "Caller",
     "FetchOptions",
     "Fetched",
     "Fetcher",

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from pixvec.errors import UsageError
+from pixvec.fetch.caller import current_caller
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -152,19 +153,12 @@ class AddressBlockedError(OSError):
 class AddressGuard:
     """Opens sockets, and only for addresses that may be dialled.
 
-    Attributes
-    ----------
-    private
-        Which of the addresses that a socket was opened for may be dialled only because an option says so.
-    refused
-        Which of those that were refused are servers of the user's own, perhaps: on this machine or in its networks.
-
+    The `Caller` learns which of the addresses that a socket was opened for may be dialled only because an option says
+    so, and which of those that were refused are servers of the user's own, perhaps: on this machine or in its networks.
     Of both the first ones, as ``ADDRESS:PORT``.
     """
 
     def __init__(self, *, allow_private: bool, allowed: Iterable[AllowedAddress]) -> None:
-        self.private: set[str] = set()
-        self.refused: set[str] = set()
         self._opened = _OPENED_BY_ALLOW_PRIVATE if allow_private else frozenset[str]()
         self._allowed = tuple(allowed)
 
@@ -174,7 +168,7 @@ class AddressGuard:
         if rule := self.refusal(host, port):
             raise AddressBlockedError(rule)
         if _rule(_unwrap(ipaddress.ip_address(host)), port):
-            _note(self.private, host, port)
+            _note(current_caller().private_addresses, host, port)
         return socket.socket(family, kind, protocol)
 
     def check_named(self, host: str, port: int) -> None:
@@ -187,7 +181,7 @@ class AddressGuard:
         """
         if rule := self.refusal(host, port):
             if rule in _OPENED_BY_ALLOW_PRIVATE:
-                _note(self.refused, host, port)
+                _note(current_caller().refused_addresses, host, port)
             raise AddressBlockedError(rule)
 
     def refusal(self, host: str, port: int) -> str | None:

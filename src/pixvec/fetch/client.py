@@ -22,10 +22,10 @@ from aiohttp.abc import AbstractResolver
 from pixvec.errors import FetchError, UsageError
 from pixvec.fetch.address import AddressBlockedError, AddressGuard, parse_allowed
 from pixvec.fetch.attempt import Attempt, Fetched
-from pixvec.fetch.backlog import Backlog
 from pixvec.fetch.bucket_attempt import BucketAttempt
 from pixvec.fetch.buckets import BucketObject, parse_bucket, parse_object
 from pixvec.fetch.budget import ByteBudget, Lease
+from pixvec.fetch.caller import Caller
 from pixvec.fetch.descriptors import Patience, fitting_connections
 from pixvec.fetch.dns import Names, SystemResolver
 from pixvec.fetch.files import LocalFile, LocalFiles
@@ -58,14 +58,6 @@ class Fetcher:
         What may be reached, and the limits.
     resolver
         Looks names up, and raises `socket.gaierror` where it can't; the system's where none is given.
-    backlog
-        As of `Slots`.
-
-    Attributes
-    ----------
-    private_addresses, refused_addresses
-        Those that were dialled and that only an option opens, and those of the user's own that were refused; see
-        `AddressGuard`.
 
     Raises
     ------
@@ -73,20 +65,16 @@ class Fetcher:
         For an address to allow that can't be read, or where there are no certificates to verify servers with.
     """
 
-    def __init__(
-        self, options: FetchOptions, *, resolver: AbstractResolver | None = None, backlog: Backlog | None = None
-    ) -> None:
+    def __init__(self, options: FetchOptions, *, resolver: AbstractResolver | None = None) -> None:
         self._options = options
         self._n_connections = fitting_connections(options.connections)
         self._guard = AddressGuard(
             allow_private=options.allow_private, allowed=map(parse_allowed, options.allow_address)
         )
-        self.private_addresses = self._guard.private
-        self.refused_addresses = self._guard.refused
         self._tls = _tls_context(*map(os.environ.get, _CERTIFICATE_PLACES))
         names = resolver or SystemResolver(timeout_s=options.dns_timeout_s)
         self._names = Names(names, memory_s=options.dns_memory_s)
-        self._slots = Slots(options, backlog, connections=self._n_connections)
+        self._slots = Slots(options, connections=self._n_connections)
         self._patience = Patience(options.max_open_wait_s)
         self._budget = ByteBudget(options.max_bytes_in_flight)
         self._buckets = frozenset(map(parse_bucket, options.allow_bucket))
@@ -145,13 +133,17 @@ class Fetcher:
         return parse(cell) if path is None else LocalFile(path)
 
     @asynccontextmanager
-    async def fetch(self, source: Place, *, unless: Validators | None = None) -> AsyncIterator[Fetched]:
+    async def fetch(
+        self, source: Place, *, unless: Validators | None = None, caller: Caller | None = None
+    ) -> AsyncIterator[Fetched]:
         """Fetch the bytes of a source, in as many tries as it may have; they count against the budget until the exit.
 
         Parameters
         ----------
         unless
             The state of a picture whose bytes are not wanted again, where a server is asked for it.
+        caller
+            For whom they are fetched; None keeps no account.
 
         Raises
         ------
@@ -162,20 +154,22 @@ class Fetcher:
             There was no file descriptor for too long.
         """
         with self._budget.lease() as lease:
-            if isinstance(source, LocalFile):
-                work = partial(self._read, source, lease)
-            else:
-                if isinstance(source, URL):
-                    self._refuse_blocked(source)
-                work = partial(self._persist, partial(self._attempt, source, lease, unless), lease)
-            yield await self._patience.until_done(work, before_pause=lease.give_back)
+            with (caller or Caller()).calling():
+                fetched = await self._patience.until_done(
+                    partial(self._fetch, source, lease, unless), before_pause=lease.give_back
+                )
+            yield fetched
+
+    async def _fetch(self, source: Place, lease: Lease, unless: Validators | None) -> Fetched:
+        if isinstance(source, LocalFile):
+            return Fetched(await self._files.read(source, lease), None)
+        if isinstance(source, URL):
+            self._refuse_blocked(source)
+        return await self._persist(partial(self._attempt, source, lease, unless), lease)
 
     def per_second(self, source: Place) -> float:
         """Return how many requests the host of a source has been found to bear in a second; infinite where unknown."""
         return self._slots.per_second(source.origin if isinstance(source, URL) else str(source.host))
-
-    async def _read(self, source: LocalFile, lease: Lease) -> Fetched:
-        return Fetched(await self._files.read(source, lease), None)
 
     def _refuse_blocked(self, url: URL) -> None:
         """Refuse an address before anything is set up to dial it: the guard would, and a column may be full of them."""

@@ -15,7 +15,7 @@ from typing import Final
 
 from pixvec.errors import FetchError
 from pixvec.fair_budget import Claim, FairBudget
-from pixvec.fetch.backlog import Backlog
+from pixvec.fetch.caller import current_caller
 from pixvec.fetch.failures import as_fetch_error
 from pixvec.fetch.mood import Mood
 from pixvec.fetch.options import FetchOptions
@@ -53,23 +53,18 @@ class Turn:
 
 
 class Slots:
-    """Hands out turns; for one event loop.
+    """Hands out turns; for one event loop. A request that the backlog of its `Caller` holds back waits for that too.
 
     Parameters
     ----------
     options
         The limits, in all and of a host.
-    backlog
-        Holds requests back while too much is fetched and not kept.
     connections
         How many there may be in all, where that is fewer than the options say.
     """
 
-    def __init__(
-        self, options: FetchOptions, backlog: Backlog | None = None, *, connections: int | None = None
-    ) -> None:
+    def __init__(self, options: FetchOptions, *, connections: int | None = None) -> None:
         self._options = options
-        self._backlog = backlog or Backlog()
         self._connections = FairBudget(connections or options.connections)
         self._hosts: dict[str, _Host] = {}
         self._moods: OrderedDict[str, Mood] = OrderedDict()
@@ -96,7 +91,7 @@ class Slots:
         """
         host = self._host(name)
         try:
-            async with host.turn(), self._backlog.request(name):
+            async with host.turn(), current_caller().backlog.request(name):
                 turn = Turn(host.mood, asyncio.get_running_loop().time(), is_retry)
                 try:
                     yield turn

@@ -21,7 +21,8 @@ from pixvec.errors import RowError
 from pixvec.fetch import looks_like_url
 from pixvec.gallery import Tile
 from pixvec.gallery.confirmed import confirm_files, names_file
-from pixvec.gallery.thumbnails import PictureOptions, fetch_thumbnails
+from pixvec.gallery.thumbnails import fetch_thumbnails
+from pixvec.image_reader import ImageOptions
 from pixvec.provenance import folder_of_files
 from pixvec.result_columns import read_image, read_sha256, result_names
 from pixvec.table import TableReader, find_embedded_column
@@ -120,7 +121,7 @@ class Shown:
         sides = f"{width:,} x {height:,}" if type(width) is type(height) is int else ""
         return ", ".join(filter(None, [sides, size(n_bytes) if type(n_bytes) is int else ""]))
 
-    def tiles(self, records: Sequence[dict[str, Any]], notes: Sequence[str], options: PictureOptions) -> list[Tile]:
+    def tiles(self, records: Sequence[dict[str, Any]], notes: Sequence[str], options: ImageOptions) -> list[Tile]:
         """Make a tile for each record, with its thumbnail, kept or fetched."""
         thumbnails = self._thumbnails(records, options)
         return [
@@ -128,9 +129,7 @@ class Shown:
             for record, note, thumbnail in zip(records, notes, thumbnails, strict=True)
         ]
 
-    def _thumbnails(
-        self, records: Sequence[dict[str, Any]], options: PictureOptions
-    ) -> Sequence[str | RowError | None]:
+    def _thumbnails(self, records: Sequence[dict[str, Any]], options: ImageOptions) -> Sequence[str | RowError | None]:
         cells = self._images(records)
         if self.image is None and not any(cells):
             _LOGGER.warning("the page has no images: no column of URLs was found; name it with `column`")
@@ -151,7 +150,7 @@ class Shown:
         return [kept.get(sha256, cell) if sha256 else cell for sha256, cell in zip(hashes, cells, strict=True)]
 
     def _fetched(
-        self, cells: list[object], records: Sequence[dict[str, Any]], options: PictureOptions
+        self, cells: list[object], records: Sequence[dict[str, Any]], options: ImageOptions
     ) -> list[str | RowError]:
         """Fetch what the caller lets in, and files that the table names where they are those that were embedded."""
         if options.files_under is not None or self.folder is None:

@@ -20,11 +20,11 @@ from pixvec.cropping import Cropper, CropPlan
 from pixvec.decode import DecodeOptions, Header, decoded_formats
 from pixvec.errors import ImageError, RunError, UsageError
 from pixvec.isolation.budget import PixelBudget
-from pixvec.isolation.pool import KeptWorkers, Workers
+from pixvec.isolation.pool import Workers
 from pixvec.isolation.worker import WORKER, Worker, WorkerLostError, WorkerStartError
 from pixvec.values import Crop, ImageFacts
 
-__all__ = ["CropMaker", "KeptWorkers"]
+__all__ = ["CropMaker"]
 
 _LOGGER = logging.getLogger("pixvec")
 
@@ -42,8 +42,6 @@ class CropMaker:
         As of `decode.Picture`.
     thumbnail
         As of `cropping.CropPlan`.
-    kept
-        Workers of earlier makers with the same options, to begin with; those that are idle at the end go there.
     program
         The interpreter's arguments that start a worker.
 
@@ -60,7 +58,6 @@ class CropMaker:
         *,
         min_side: int | None = None,
         thumbnail: int | None = None,
-        kept: KeptWorkers | None = None,
         program: tuple[str, ...] = WORKER,
     ) -> None:
         height, width = processor.output_size or (0, 0)
@@ -79,7 +76,7 @@ class CropMaker:
             thumbnail=thumbnail,
         )
         self.lacks: set[str] = set()
-        self._workers = Workers(self._start_worker, kept, max_wait_s=options.max_worker_wait_s)
+        self._workers = Workers(self._start_worker, max_wait_s=options.max_worker_wait_s)
         self._croppers: _Croppers = _Here(self._plan) if options.isolate == "never" else self._workers
         self._is_decided = options.isolate == "never"
         self._deciding = threading.Lock()
@@ -136,7 +133,7 @@ class CropMaker:
         return np.frombuffer(answer, np.uint8, n_pixel_bytes).reshape(self._shape), facts  # (S, S, 3)
 
     def close(self) -> None:
-        """End the workers that are not kept; pictures that are being decoded are given up."""
+        """End the workers; pictures that are being decoded are given up."""
         self._workers.close()
 
     def _twice_at_most(self, body: bytes, where: str) -> tuple[Header, bytes]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-import weakref
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
 from pixvec.isolation.worker import Worker, WorkerLostError, WorkerStartError
@@ -22,55 +20,6 @@ class WorkersClosedError(Exception):
     """The workers were asked for after their end."""
 
 
-class KeptWorkers:
-    """Workers that wait for the next call; they end at `close`, when nobody holds this any more, and at the exit.
-
-    It has no lock that could be held while the process is forked. The child may use it: it finds workers that are not
-    its own children, takes them for ended, and lets go of them.
-
-    Parameters
-    ----------
-    n_max
-        How many wait at most.
-
-    Attributes
-    ----------
-    were_had
-        Whether there has been one, so that whether workers can be had is decided.
-    """
-
-    def __init__(self, n_max: int) -> None:
-        self.were_had = False
-        self._n_max = n_max
-        self._workers: deque[Worker] = deque()
-        self._end = weakref.finalize(self, _close_all, self._workers)
-
-    def put(self, worker: Worker) -> None:
-        """Let an idle worker wait."""
-        if len(self._workers) >= self._n_max:
-            worker.close()
-            return
-        self._workers.append(worker)
-        if not self._end.alive:
-            _close_all(self._workers)
-
-    def take(self) -> Worker | None:
-        """Return the one that came last, if there is one; it may have ended meanwhile."""
-        with suppress(IndexError):
-            return self._workers.pop()
-        return None
-
-    def close(self) -> None:
-        """End the workers, and from now on each that comes."""
-        self._end()
-
-
-def _close_all(workers: deque[Worker]) -> None:
-    with suppress(IndexError):
-        while True:
-            workers.pop().close()
-
-
 class Workers:
     """Lends workers to threads, each to one at a time; the one that came back last goes first, so that few are started.
 
@@ -81,24 +30,19 @@ class Workers:
     ----------
     start
         Starts one more.
-    kept
-        Workers of earlier calls, and where idle ones go at the end; None ends them.
     max_wait_s
         How long one waits for a worker that cannot be started, while there is none that may come back.
 
     Attributes
     ----------
     were_had
-        Whether there has been one, in this call or one before with the same `kept`.
+        Whether there has been one.
     """
 
-    def __init__(
-        self, start: Callable[[], Worker], kept: KeptWorkers | None = None, *, max_wait_s: float = 60.0
-    ) -> None:
+    def __init__(self, start: Callable[[], Worker], *, max_wait_s: float = 60.0) -> None:
         self._start = start
-        self._kept = kept
         self._max_wait_s = max_wait_s
-        self.were_had = bool(kept and kept.were_had)
+        self.were_had = False
         self._changed = threading.Condition()
         self._idle: list[Worker] = []
         self._all: set[Worker] = set()
@@ -129,7 +73,7 @@ class Workers:
             self._take_back(worker)
 
     def close(self) -> None:
-        """End all workers, whatever they are doing, or keep those that do nothing; who waits for one finds it lost."""
+        """End all workers, whatever they are doing; who waits for one finds it lost."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -138,10 +82,7 @@ class Workers:
             while self._idle:
                 worker = self._idle.pop()
                 self._all.discard(worker)
-                if self._kept:
-                    self._kept.put(worker)
-                else:
-                    worker.close()
+                worker.close()
 
     def _take_ready(self) -> Worker:
         n_tries, deadline = 0, None
@@ -167,8 +108,6 @@ class Workers:
             self._take_back(worker)
             raise
         self.were_had = True
-        if self._kept:
-            self._kept.were_had = True
         return worker
 
     def _next_deadline(self, deadline: float | None) -> float:
@@ -186,18 +125,17 @@ class Workers:
     def _take(self) -> Worker:
         with self._changed:
             self._refuse_if_closed()
-            while worker := self._take_idle():
-                if worker.is_fit:
-                    break
-                self._drop(worker)
-            worker = worker or self._start()
+            worker = self._take_idle() or self._start()
             self._all.add(worker)
             return worker
 
     def _take_idle(self) -> Worker | None:
-        if self._idle:
-            return self._idle.pop()
-        return self._kept.take() if self._kept else None
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_fit:
+                return worker
+            self._drop(worker)
+        return None
 
     def _take_back(self, worker: Worker) -> None:
         with self._changed:

@@ -7,30 +7,26 @@ measured alone. No more is asked of a host at once than a run asks of one that i
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
 import math
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from PIL import Image
 
-from pixvec.cores import n_cores
 from pixvec.errors import RowError
-from pixvec.fetch import Fetcher
-from pixvec.isolation import CropMaker
+from pixvec.fetch import Fetched
+from pixvec.image_reader import Decoded, ImageReader
 from pixvec.loop_thread import LoopThread
 from pixvec.model import ClipModel
 from pixvec.planning.survey import Sampled
-from pixvec.preprocess import min_side
-from pixvec.settings import Settings, resolve_decode
-from pixvec.threads import Threads
-from pixvec.values import Crop, ImageFacts
+from pixvec.session import image_reader
+from pixvec.settings import Settings
+from pixvec.values import ImageFacts
 
 _MODEL_S: Final = 0.5
 """The model is run for at least so long."""
@@ -90,15 +86,18 @@ class Trial:
 
 def try_sample(sample: Iterable[Sampled], model: ClipModel, settings: Settings) -> Trial:
     """Fetch and decode a sample."""
-    with LoopThread(_Road(model, settings).open()) as loop:
+    reader = image_reader(model, settings)
+    trying = _Trying(reader, settings)
+    with LoopThread(reader.open()) as loop, loop.tasks() as tasks:
+        tasks.submit(trying.start_workers).result()
         started, cpu_started = time.monotonic(), time.process_time()
-        under_way = [loop.submit(loop.resource.take, sampled) for sampled in sample]
-        tries = tuple(result.result() for result in under_way)
+        in_progress = [tasks.submit(trying.take, sampled) for sampled in sample]
+        tries = tuple(result.result() for result in in_progress)
         cpu_s = time.process_time() - cpu_started
         if settings.isolate == "never":
             cpu_s = max(0.0, cpu_s - sum(one.decode_s or 0 for one in tries))
-        fetching_s, road = time.monotonic() - started, loop.resource
-        return Trial(tries, fetching_s, cpu_s / max(len(tries), 1), road.n_threads, road.per_second(tries))
+        fetching_s = time.monotonic() - started
+        return Trial(tries, fetching_s, cpu_s / max(len(tries), 1), reader.n_threads, trying.per_second(tries))
 
 
 def measure_model(settings: Settings) -> tuple[ClipModel, ModelPace]:
@@ -114,55 +113,40 @@ def measure_model(settings: Settings) -> tuple[ClipModel, ModelPace]:
     return model, ModelPace(n_pictures / seconds, start_s)
 
 
-class _Road:
-    """The road of one cell to its crop."""
+class _Trying:
+    """Takes cells of a sample to their crops."""
 
-    def __init__(self, model: ClipModel, settings: Settings) -> None:
-        processor = model.checkpoint.processor
-        is_scaled = resolve_decode(settings, model.precision) == "scaled"
-        self.n_threads = n_cores()
-        self._fetcher = Fetcher(settings)
-        self._crops = CropMaker(settings, processor, min_side=min_side(processor) if is_scaled else None)
-        self._threads = Threads(self.n_threads, "plan")
-        self._turns = asyncio.Semaphore(min(_MAX_CONNECTIONS, settings.connections))
+    def __init__(self, reader: ImageReader, settings: Settings) -> None:
+        self._reader = reader
+        self._requests = asyncio.Semaphore(min(_MAX_CONNECTIONS, settings.connections))
         at_a_host = settings.first_connections_per_host
-        self._turns_at: defaultdict[str | None, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(at_a_host))
+        self._requests_to: defaultdict[str | None, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(at_a_host)
+        )
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Self]:
-        """Keep the road open; what it holds ends with the block."""
-        async with self._fetcher:
-            try:
-                await self._start_workers()
-                yield self
-            finally:
-                self._crops.close()
-                self._threads.close()
+    async def start_workers(self) -> None:
+        """Let every worker decode a first image: what that costs more, a run pays once."""
+        file = io.BytesIO()
+        Image.new("RGB", (64, 64)).save(file, "PNG")
+        await asyncio.gather(*(self._decode(Fetched(file.getvalue(), None)) for _ in range(self._reader.n_threads)))
 
     async def take(self, sampled: Sampled) -> Try:
         """Take one cell to its crop."""
-        async with self._turns_at[sampled.host], self._turns:
+        async with self._requests_to[sampled.host], self._requests:
             started, fetch_s, n_bytes = time.monotonic(), None, 0
             try:
-                async with self._fetcher.fetch(self._fetcher.locate(sampled.cell)) as fetched:
+                async with self._reader.fetch(await self._reader.source(sampled.cell)) as fetched:
                     fetch_s, n_bytes = time.monotonic() - started, len(fetched.body)
-                    _, image, decode_s = await self._threads.run(self._crop, fetched.body)
+                    decoded = await self._decode(fetched)
             except RowError as error:
                 return Try(sampled, error.code, time.monotonic() - started if fetch_s is None else fetch_s, n_bytes)
-            return Try(sampled, None, fetch_s, n_bytes, decode_s, image)
+            return Try(sampled, None, fetch_s, n_bytes, decoded.seconds, decoded.facts)
 
     def per_second(self, tries: Iterable[Try]) -> dict[str | None, float]:
         """Return what the hosts of these tries bear, where they have shown it."""
-        found = {one.sampled.host: self._fetcher.per_second(self._fetcher.locate(one.sampled.cell)) for one in tries}
+        found = {one.sampled.host: self._reader.per_second(one.sampled.cell) for one in tries}
         return {host: per_second for host, per_second in found.items() if per_second < math.inf}
 
-    async def _start_workers(self) -> None:
-        """Let every worker decode a first picture: what that costs more, a run pays once."""
-        file = io.BytesIO()
-        Image.new("RGB", (64, 64)).save(file, "PNG")
-        await asyncio.gather(*(self._threads.run(self._crop, file.getvalue()) for _ in range(self.n_threads)))
-
-    def _crop(self, body: bytes) -> tuple[Crop, ImageFacts, float]:
-        started = time.monotonic()
-        pixels, image = self._crops.crop(body, sha256=hashlib.sha256(body).digest())
-        return pixels, image, time.monotonic() - started
+    async def _decode(self, fetched: Fetched) -> Decoded:
+        async with self._reader.decode(fetched) as decoded:
+            return decoded

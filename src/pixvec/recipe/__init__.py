@@ -5,11 +5,11 @@ the steps that there are, and `describe` explains one.
 """
 
 from pixvec.recipe.check import check
+from pixvec.recipe.context import RecipeOptions
 from pixvec.recipe.describe import describe
 from pixvec.recipe.errors import Problem, RecipeError
 from pixvec.recipe.grammar import parse
 from pixvec.recipe.run import run_recipe
-from pixvec.recipe.session import RecipeOptions
 from pixvec.recipe.signature import Parameter, Slot, Step
 from pixvec.recipe.steps import STEPS
 from pixvec.recipe.values import Call, Column, Columns, Dataset, Model, Param, Params, Recipe

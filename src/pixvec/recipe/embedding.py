@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pixvec.pipeline import embed_cells
+from pixvec.pipeline import embed_alone
 from pixvec.provenance import provenance, text_provenance
+from pixvec.recipe.context import StepContext
 from pixvec.recipe.dataset import CHUNK_ROWS, InputColumn
-from pixvec.recipe.session import Session
 from pixvec.recipe.signature import Work
 from pixvec.report import Report
 from pixvec.result_columns import ResultOptions, result_schema, result_table
@@ -24,34 +24,34 @@ from pixvec.values import Row
 _SUFFIXES: Final = ResultOptions(output_column="")
 
 
-def prepare_images(session: Session, params: Mapping[str, Any]) -> Work:
+def prepare_images(context: StepContext, params: Mapping[str, Any]) -> Work:
     """Load the model that images are to be embedded with."""
-    settings = replace(session.options, **params)
-    model = session.model(settings)
-    return partial(_embed, session, partial(embed_cells, model=model, settings=settings), provenance(model, settings))
+    settings = replace(context.options, **params)
+    model = context.model(settings)
+    return partial(_embed, context, partial(embed_alone, model=model, settings=settings), provenance(model, settings))
 
 
-def prepare_texts(session: Session, params: Mapping[str, Any]) -> Work:
+def prepare_texts(context: StepContext, params: Mapping[str, Any]) -> Work:
     """Load the model that texts are to be embedded with, and try it, as not every model reads texts."""
-    settings = replace(session.options, **params)
-    model = session.model(settings)
+    settings = replace(context.options, **params)
+    model = context.model(settings)
     model.embed_texts([""])
     road = partial(embed_text_cells, model=model, options=settings)
-    return partial(_embed, session, road, text_provenance(model, settings))
+    return partial(_embed, context, road, text_provenance(model, settings))
 
 
 def _embed(
-    session: Session, road: Callable[..., Generator[Row, None, None]], facts: Mapping[str, Any], cells: InputColumn
+    context: StepContext, road: Callable[..., Generator[Row, None, None]], facts: Mapping[str, Any], cells: InputColumn
 ) -> list[pa.Table]:
     report = Report()
-    session.reports.append(report)
+    context.reports.append(report)
     schema = result_schema(facts["dim"], _SUFFIXES, provenance=facts)
     with (
-        session.telling_progress(cells.expected_rows) as on_progress,
+        context.telling_progress(cells.expected_rows) as on_progress,
         closing(road(cells.cells(), report=report, on_progress=on_progress)) as rows,
     ):
         table = _table(rows, schema)
-    session.tell(str(report.end()))
+    context.tell(str(report.end()))
     return [table]
 
 

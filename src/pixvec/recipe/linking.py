@@ -10,27 +10,27 @@ import numpy as np
 import pyarrow as pa
 
 from pixvec.link import LinkOptions, Links, link_vectors
+from pixvec.recipe.context import StepContext
 from pixvec.recipe.dataset import InputColumn
-from pixvec.recipe.session import Session
 from pixvec.recipe.signature import Work
 from pixvec.report import counting_rows
 from pixvec.vector_table import read_vector_column
 
 
-def prepare_links(session: Session, params: Mapping[str, Any]) -> Work:
+def prepare_links(context: StepContext, params: Mapping[str, Any]) -> Work:
     """Check the options that rows are to be linked by."""
-    return partial(_link, session, LinkOptions(**params))
+    return partial(_link, context, LinkOptions(**params))
 
 
-def _link(session: Session, options: LinkOptions, embedding: InputColumn) -> list[pa.Table]:
+def _link(context: StepContext, options: LinkOptions, embedding: InputColumn) -> list[pa.Table]:
     vectors = read_vector_column(embedding.table(), embedding.name, path=None).vectors
-    with session.telling_progress() as on_progress:
+    with context.telling_progress() as on_progress:
         links = link_vectors(
-            vectors, options, max_links=session.links_left, on_progress=on_progress and counting_rows(on_progress)
+            vectors, options, max_links=context.links_left, on_progress=on_progress and counting_rows(on_progress)
         )
-    session.links_left -= len(links.targets)
+    context.links_left -= len(links.targets)
     targets, weights = links.columns()
-    session.tell(_summary(links))
+    context.tell(_summary(links))
     return [pa.table({"": targets}), pa.table({"": weights})]
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from pixvec.recipe.session import Session
+from pixvec.recipe.context import StepContext
 from pixvec.recipe.signature import Work
 from pixvec.recipe.values import Columns, Input
 
 
-def prepare_project(session: Session, params: Mapping[str, Any]) -> Work:  # noqa: ARG001 (a step is prepared so)
+def prepare_project(context: StepContext, params: Mapping[str, Any]) -> Work:  # noqa: ARG001 (a step is prepared so)
     """Prepare nothing: what is left out is known when all is done."""
     return _make_nothing
 

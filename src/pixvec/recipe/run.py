@@ -20,13 +20,13 @@ from pixvec.options import takes_options
 from pixvec.output_file import reserved
 from pixvec.recipe.check import check
 from pixvec.recipe.column_types import column_types
+from pixvec.recipe.context import RecipeOptions, StepContext
 from pixvec.recipe.dataset import Dataset, open_file, open_in_memory
 from pixvec.recipe.errors import Problem, RecipeError
 from pixvec.recipe.folders import check_folders
 from pixvec.recipe.grammar import parse
 from pixvec.recipe.output import write
 from pixvec.recipe.project import dropped_columns
-from pixvec.recipe.session import RecipeOptions, Session
 from pixvec.recipe.signature import Work
 from pixvec.recipe.steps import STEPS
 from pixvec.recipe.values import Call, Column, Columns, Recipe
@@ -75,7 +75,7 @@ def run_recipe(recipe: StrPath, ds: object, options: RecipeOptions) -> Any:
         _run_file(parsed, ds, Path(options.output), options)
         return None
     dataset = open_file(ds, options) if isinstance(ds, str | os.PathLike) else open_in_memory(ds)
-    dropped = _run(parsed, dataset, Session(options))
+    dropped = _run(parsed, dataset, StepContext(options))
     return dataset.frame(dataset.added(dropped=dropped), dropped=dropped)
 
 
@@ -99,19 +99,19 @@ def _run_file(recipe: Recipe, ds: object, output: Path, options: RecipeOptions) 
     if not isinstance(ds, str | os.PathLike):
         raise UsageError("`output` is for a ds that is a file: a table in memory comes back, to be written by you")
     check_output(ds, output, endings=TABLE_ENDINGS)
-    dataset, session = open_file(ds, options), Session(options)
+    dataset, context = open_file(ds, options), StepContext(options)
     with reserved(output, restart=options.restart) as work:
-        dropped = _run(recipe, dataset, session)
+        dropped = _run(recipe, dataset, context)
         write(dataset, output, work, dropped=dropped)
-    for report in session.reports:
+    for report in context.reports:
         judge(report, output, options)
 
 
-def _run(recipe: Recipe, dataset: Dataset, session: Session) -> list[str]:
+def _run(recipe: Recipe, dataset: Dataset, context: StepContext) -> list[str]:
     """Let all steps add their columns; name those that are not to be kept."""
-    stages = _prepared(recipe, dataset, session)
+    stages = _prepared(recipe, dataset, context)
     for stage in stages:
-        session.tell(f"{stage}: {cut(str(stage.call))}")
+        context.tell(f"{stage}: {cut(str(stage.call))}")
         with stage.naming_itself():
             for columns in stage.work_on(dataset):
                 dataset.add(columns)
@@ -153,14 +153,14 @@ class _Stage:
             raise
 
 
-def _prepared(recipe: Recipe, dataset: Dataset, session: Session) -> list[_Stage]:
+def _prepared(recipe: Recipe, dataset: Dataset, context: StepContext) -> list[_Stage]:
     """Find everything that can be wrong, and load all that is needed, before any work."""
-    types = column_types(dataset, _named_columns(recipe), files_under=session.options.files_under)
+    types = column_types(dataset, _named_columns(recipe), files_under=context.options.files_under)
     check(recipe, STEPS, types)
-    check_folders(recipe, os.fspath(session.options.model))
+    check_folders(recipe, os.fspath(context.options.model))
     _check_spaces(recipe, dataset)
     n_stages = len(recipe.calls)
-    return [_Stage(call, _prepare(call, recipe, session), n, n_stages) for n, call in enumerate(recipe.calls, 1)]
+    return [_Stage(call, _prepare(call, recipe, context), n, n_stages) for n, call in enumerate(recipe.calls, 1)]
 
 
 def _check_spaces(recipe: Recipe, dataset: Dataset) -> None:
@@ -173,10 +173,10 @@ def _check_spaces(recipe: Recipe, dataset: Dataset) -> None:
             raise RecipeError(Problem.at(str(error), recipe.text, given.place)) from error
 
 
-def _prepare(call: Call, recipe: Recipe, session: Session) -> Work:
+def _prepare(call: Call, recipe: Recipe, context: StepContext) -> Work:
     params = {param.name: param.value for param in call.params.members}
     try:
-        return STEPS[call.step].prepare(session, params)
+        return STEPS[call.step].prepare(context, params)
     except ModelError as error:
         raise ModelError(f"{call.step}: {error}") from error
     except UsageError as error:

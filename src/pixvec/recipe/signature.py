@@ -12,13 +12,13 @@ from typing import Any, Final, TypeAlias
 import pyarrow as pa
 
 from pixvec.options import Option
-from pixvec.recipe.session import Session
+from pixvec.recipe.context import StepContext
 from pixvec.recipe.values import Value, format_value
 
 Work: TypeAlias = Callable[..., Sequence[pa.Table]]
 """Takes an `InputColumn` for each input that is a column, and makes a table for each output: its column and those
 beside it, each called what is added to the output's name."""
-Prepare: TypeAlias = Callable[[Session, Mapping[str, Any]], Work]
+Prepare: TypeAlias = Callable[[StepContext, Mapping[str, Any]], Work]
 """Takes the parameters that a recipe sets, and loads what the step needs, so that it fails before any step works."""
 
 _PYTHON_TYPES: Final[dict[str, tuple[type, ...]]] = {

@@ -11,10 +11,10 @@ from typing import Final
 
 from pixvec.link import LinkOptions
 from pixvec.options import options_of
+from pixvec.recipe.context import RecipeOptions
 from pixvec.recipe.embedding import prepare_images, prepare_texts
 from pixvec.recipe.linking import prepare_links
 from pixvec.recipe.project import prepare_project
-from pixvec.recipe.session import RecipeOptions
 from pixvec.recipe.signature import Parameter, Slot, Step
 from pixvec.result_columns import result_names
 from pixvec.settings import Settings

@@ -24,7 +24,7 @@ from pixvec.result_columns import replaced_columns
 from pixvec.run.cells import check_holds_urls
 from pixvec.run.job import CHUNK_ROWS, InputError, Job
 from pixvec.run.kept_rows import count_kept
-from pixvec.run.options import FileOptions, TableOptions
+from pixvec.run.options import FileOptions, TableColumns, TableOptions
 from pixvec.run.outcome import FailureOptions, judge
 from pixvec.run.output import settle
 from pixvec.run.parts import list_parts
@@ -36,7 +36,16 @@ from pixvec.run.to_folder import check_folder, discard_replaced, embed_to_folder
 from pixvec.run.work_folder import REPLACEMENT, WorkFolder, work_folder
 from pixvec.table import TableReader, check_columns, check_output, open_table, pictures_folder
 
-__all__ = ["FailureOptions", "FileOptions", "StrPath", "TableOptions", "check_holds_urls", "judge", "run_file"]
+__all__ = [
+    "FailureOptions",
+    "FileOptions",
+    "StrPath",
+    "TableColumns",
+    "TableOptions",
+    "check_holds_urls",
+    "judge",
+    "run_file",
+]
 
 StrPath: TypeAlias = str | os.PathLike[str]
 

@@ -23,6 +23,7 @@ from pixvec.result_columns import result_schema
 from pixvec.run.log import keeping_log, log_path
 from pixvec.run.options import FileOptions
 from pixvec.run.parts import Part
+from pixvec.session import Session
 from pixvec.table import Chunk, TableReader, expected_rows
 from pixvec.texts import embed_text_cells
 from pixvec.values import Row
@@ -165,17 +166,22 @@ class Job:
         is_full: Callable[[], bool] = lambda: False,
     ) -> Generator[tuple[int, Row], None, None]:
         """Take cells to their rows, each handed out with its cell's number as soon as it is decided."""
-        how, keep_going = (self.model, self.options, self.report, on_progress), self.options.keep_going
-        if self.options.texts is None:
-            return embed_unordered(
+        keep_going = self.options.keep_going
+        if self.options.texts is not None:
+            texts = embed_text_cells(cells, self.model, self.options, self.report, on_progress, keep_going=keep_going)
+            with closing(texts) as rows:
+                yield from enumerate(rows)
+            return
+        with Session(self.model, self.options, thumbnails=self.options.thumbnails) as session:
+            yield from embed_unordered(
                 cells,
-                *how,
+                session,
+                self.report,
+                on_progress,
                 keep_going=keep_going,
                 is_full=is_full,
                 n_unkept=n_unkept,
-                thumbnails=self.options.thumbnails,
             )
-        return _numbered(embed_text_cells(cells, *how, keep_going=keep_going))
 
     def chunks(self, *, columns: Collection[str] | None = None) -> Iterator[Chunk]:
         """Read the rows, or some of their columns. What is found wrong with them now breaks the run."""
@@ -188,8 +194,3 @@ class Job:
                 n_left -= chunk.table.num_rows
         except UsageError as error:
             raise InputError(str(error)) from error
-
-
-def _numbered(rows: Generator[Row, None, None]) -> Generator[tuple[int, Row], None, None]:
-    with closing(rows):
-        yield from enumerate(rows)

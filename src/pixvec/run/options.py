@@ -18,8 +18,8 @@ from pixvec.thumbnail import MAX_SIDE, MIN_SIDE
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableOptions(ResultOptions, Settings, group="table"):
-    """How a table is embedded: where its URLs or texts are, and what the new columns are."""
+class TableColumns(ResultOptions, group="table"):
+    """Which column of a table is embedded, and what the new columns are."""
 
     column: str | None = option(None, "the column of URLs; found by its cells when not given")
     texts: str | None = option(None, "a column of texts, to be embedded instead of images")
@@ -40,6 +40,11 @@ class TableOptions(ResultOptions, Settings, group="table"):
         if self.texts is not None:
             return find_text_column(table, self.texts)
         return find_url_column(table, self.column, looks_like_url=looks_like_url)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions(TableColumns, Settings):
+    """How a table is embedded."""
 
 
 @dataclass(frozen=True, kw_only=True)

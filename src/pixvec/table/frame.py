@@ -41,7 +41,7 @@ class Frame(TableReader, Protocol):
 
 
 def open_frame(frame: object) -> Frame:
-    """Open a pandas or polars DataFrame, a pyarrow Table, a Dataset of `datasets`, or what gives a stream of Arrow's.
+    """Open a DataFrame of pandas or polars, a pyarrow Table or RecordBatch, a Dataset, or a stream of Arrow's.
 
     Raises
     ------
@@ -55,6 +55,8 @@ def open_frame(frame: object) -> Frame:
     ):
         if isinstance(frame, getattr(sys.modules.get(module), name, ())):  # whoever has one has imported its module
             return cast("Frame", kind(frame))
+    if isinstance(frame, pa.RecordBatch):
+        return BatchFrame(pa.Table.from_batches([frame]))
     if hasattr(frame, "__arrow_c_stream__"):
         with suppress(TypeError, pa.ArrowInvalid):  # it is a stream of something else than rows
             return ArrowFrame(pa.table(frame))
@@ -89,6 +91,22 @@ class ArrowFrame:
         table = self._frame.select(kept_indices(self.schema, dropped))
         schema = pa.schema([*table.schema, *results.schema], metadata=self.schema.metadata)
         return pa.Table.from_arrays([*table.columns, *results.columns], schema=schema)
+
+
+class BatchFrame(ArrowFrame):
+    """A pyarrow RecordBatch."""
+
+    def take(self, rows: NDArray[np.int64]) -> pa.RecordBatch:
+        """Pick rows."""
+        return _batch(super().take(rows))
+
+    def with_results(self, results: pa.Table, *, dropped: Collection[str] = ()) -> pa.RecordBatch:
+        """Append the result columns."""
+        return _batch(super().with_results(results, dropped=dropped))
+
+
+def _batch(table: pa.Table) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([column.combine_chunks() for column in table.columns], schema=table.schema)
 
 
 class PandasFrame:

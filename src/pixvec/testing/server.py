@@ -98,6 +98,8 @@ class ImageServer:
     tls: ssl.SSLContext | None = None
     requests: list[Request] = field(default_factory=list, init=False)
     n_connections: int = field(default=0, init=False)
+    max_connections: int = field(default=0, init=False)
+    """How many were open at once, at most."""
     _answers: dict[str, _Answer] = field(default_factory=dict, init=False)
     _connections: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _loop: asyncio.AbstractEventLoop = field(init=False)
@@ -172,6 +174,7 @@ class ImageServer:
         assert task is not None, "start_server makes a task of it"  # noqa: S101
         self._connections.add(task)
         self.n_connections += 1
+        self.max_connections = max(self.max_connections, len(self._connections))
         try:
             while await self._answer(reader, writer):
                 pass

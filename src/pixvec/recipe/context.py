@@ -36,7 +36,7 @@ class RecipeOptions(Settings, ReadOptions, FailureOptions, group="runs"):
     tell: Tell | None = None
 
 
-class Session:
+class StepContext:
     """One run of a recipe.
 
     Parameters
