@@ -20,7 +20,7 @@ vectors = list(np.random.default_rng(0).standard_normal((70, 8)).astype(np.float
 embedder = pixvec.Embedder(model=model)
 uses = {
     "embed": lambda: embedder.embed([image]).vectors.tolist(),
-    "embed_text": lambda: embedder.embed_query("a house").tolist(),
+    "embed_query": lambda: embedder.embed_query("a house").tolist(),
     "embed_texts": lambda: embedder.embed_texts(["a house", "a boat"]).vectors.tolist(),
     "embed_images": lambda: pixvec.embed_images([image], model=model)[0].tolist(),
     "link_embeddings": lambda: pixvec.link_embeddings(vectors),
@@ -72,8 +72,8 @@ thread = threading.Thread(target=lambda: statuses.append(forked(lambda: uses["em
 thread.start()
 thread.join()
 with multiprocessing.get_context("fork").Pool(2) as pool:
-    vectors = pool.map(embedder.embed_text, ["a house"] * 4)
-print(statuses, [vector.tolist() == uses["embed_text"]() for vector in vectors])
+    vectors = pool.map(embedder.embed_query, ["a house"] * 4)
+print(statuses, [vector.tolist() == uses["embed_query"]() for vector in vectors])
 """
     assert run(code, checkpoint) == "[0] [True, True, True, True]\n"
 
@@ -88,7 +88,7 @@ def work(name):
 threads = [threading.Thread(target=work, args=(name,)) for name in uses]
 for thread in threads:
     thread.start()
-print([forked(lambda: uses[name]() == expected[name]) for name in ("embed", "embed_text", "link_embeddings")])
+print([forked(lambda: uses[name]() == expected[name]) for name in ("embed", "embed_query", "link_embeddings")])
 is_over.set()
 for thread in threads:
     thread.join()

@@ -26,7 +26,7 @@ Arguments = ParamSpec("Arguments")
 _START_S: Final = 1.0
 """How long a thread that was asked for may take to begin; one that begins later ends at once."""
 _POLL_S: Final = 0.1
-"""How often the end of tasks looks whether their thread has ended without them."""
+"""The longest wait without a look: a thread may have ended, and an interrupt may just miss the beginning of a wait."""
 
 
 class LoopThread(Generic[Resource]):
@@ -70,6 +70,8 @@ class LoopThread(Generic[Resource]):
         try:
             atexit.register(self.close)
             self._thread.start()  # an interrupt that comes meanwhile must find whoever ends the thread
+            while not concurrent.futures.wait([self._ready], timeout=_POLL_S).done:
+                pass
             self.resource = self._ready.result()
         except BaseException:
             self.close()

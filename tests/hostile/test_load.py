@@ -36,7 +36,7 @@ options["allow_address"] = tuple(options["allow_address"])
 with pixvec.Embedder(**options) as embedder:
     embedder.embed([image_bytes()])
 before = held()
-with embedder:
+with pixvec.Embedder(**options) as embedder:
     errors = embedder.embed(cells).errors
 after = held()
 # Not getrusage's own peak, which begins with that of the process that started this one.
