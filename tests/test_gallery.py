@@ -9,7 +9,7 @@ import pytest
 from pixvec.errors import RowError
 from pixvec.gallery import Shelf, Tile, data_url, render_gallery
 from pixvec.gallery.thumbnails import fetch_thumbnails
-from pixvec.image_reader import ImageOptions
+from pixvec.settings import ImageOptions
 from pixvec.testing.images import draw, encode
 from pixvec.testing.server import ImageServer
 

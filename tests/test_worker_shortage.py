@@ -22,7 +22,7 @@ from pixvec.checkpoint import ProcessorConfig
 from pixvec.decode import DecodeOptions, Header
 from pixvec.decode_worker import pack_header
 from pixvec.errors import RunError, UsageError
-from pixvec.isolation import CropMaker, KeptWorkers
+from pixvec.isolation import CropMaker
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a process's children are read from /proc")
 
@@ -36,9 +36,9 @@ def image(shade: int) -> bytes:
 
 
 @contextmanager
-def crop_maker(*, kept: KeptWorkers | None = None, **options: Any) -> Iterator[CropMaker]:
+def crop_maker(**options: Any) -> Iterator[CropMaker]:
     processor = ProcessorConfig(resize=16, center_crop=(16, 16))
-    with closing(CropMaker(DecodeOptions(**options), processor, kept=kept, program=QUICK)) as crops:
+    with closing(CropMaker(DecodeOptions(**options), processor, program=QUICK)) as crops:
         yield crops
 
 
@@ -121,21 +121,6 @@ def test_images_share_the_workers_that_there_are(caplog: pytest.LogCaptureFixtur
             shades = list(threads.map(lambda shade: shade_of(crops, image(shade)), range(40)))
     assert shades == list(range(40))
     assert caplog.records == []
-
-
-@pytest.mark.parametrize("isolate", ["always", "auto"])
-def test_all_calls_that_share_workers_decide_together(isolate: str) -> None:
-    with closing(KeptWorkers(1)) as kept:
-        with crop_maker(kept=kept, isolate=isolate) as crops:
-            assert shade_of(crops, image(1)) == 1
-        end_workers()
-        reason = "no decode worker can be started any more"
-        with (
-            crop_maker(kept=kept, isolate=isolate, max_worker_wait_s=0.1) as crops,
-            few_descriptors(3),
-            pytest.raises(RunError, match=reason),
-        ):
-            shade_of(crops, image(2))
 
 
 def test_the_first_worker_decides_for_all_threads(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,24 +12,13 @@ from typing import Self
 
 from pixvec.checkpoint import ProcessorConfig
 from pixvec.cores import n_cores
-from pixvec.decode import DecodeOptions
 from pixvec.errors import FetchError, RowError
 from pixvec.fair_budget import Claim, FairBudget
-from pixvec.fetch import Caller, Fetched, Fetcher, FetchOptions, Place, Validators, is_data_url, read_data_url
+from pixvec.fetch import Caller, Fetched, Fetcher, Place, Validators, is_data_url, read_data_url
 from pixvec.isolation import CropMaker
+from pixvec.settings import ImageOptions
 from pixvec.threads import Threads
 from pixvec.values import Crop, ImageFacts
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageOptions(FetchOptions, DecodeOptions):
-    """How images are fetched and decoded.
-
-    Raises
-    ------
-    UsageError
-        For a value that an option cannot take.
-    """
 
 
 @dataclass(frozen=True, slots=True)

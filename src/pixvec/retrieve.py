@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from pixvec.checkpoint import StatedModel
 from pixvec.embedder import Embedder
 from pixvec.errors import PixvecWarning, UsageError
-from pixvec.image_reader import ImageOptions
 from pixvec.naming import shown
 from pixvec.nearest import HashOf, Hits, nearest_images, nearest_rows
 from pixvec.options import option, takes_options
 from pixvec.provenance import model_stated
 from pixvec.result_columns import read_sha256, result_names
+from pixvec.settings import ImageOptions
 from pixvec.table import TableReader, open_frame
 from pixvec.values import Vectors
 from pixvec.vector_table import (

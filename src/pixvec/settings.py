@@ -6,12 +6,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pixvec.cache import CacheOptions
+from pixvec.decode import DecodeOptions
 from pixvec.engine import Precision
-from pixvec.image_reader import ImageOptions
+from pixvec.fetch import FetchOptions
 from pixvec.model import ModelOptions
 
 
 # Not slotted: slotted classes cannot be inherited side by side.
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(FetchOptions, DecodeOptions):
+    """How images are fetched and decoded.
+
+    Raises
+    ------
+    UsageError
+        For a value that an option cannot take.
+    """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings(CacheOptions, ImageOptions, ModelOptions):
     """The options of model, decode, fetch and cache; each stage reads its own part.

@@ -18,9 +18,9 @@ from pixvec.columns import open_column
 from pixvec.errors import UsageError
 from pixvec.gallery import Shelf, render_gallery
 from pixvec.gallery.rows import Shown
-from pixvec.image_reader import ImageOptions
 from pixvec.options import limit, takes_options
 from pixvec.retrieve import SIMILARITY
+from pixvec.settings import ImageOptions
 from pixvec.table import Frame, open_frame, open_table
 from pixvec.vector_table import find_vector_column, open_rows, take_rows, vector_provenance
 

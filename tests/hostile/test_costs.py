@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pixvec.recipe.session import MAX_LINKS, RecipeOptions, Session
 
 import pixvec
 from pixvec.cli import execute
 from pixvec.recipe import STEPS
 from pixvec.recipe.dataset import open_in_memory
-from pixvec.recipe.session import MAX_LINKS, RecipeOptions, Session
 
 N_WIDE = 300_000
 MOST = 5_000

@@ -19,8 +19,8 @@ from pixvec.cli.streams import TABLE_FORMATS, reads_stdin, writes_stdout
 from pixvec.duplicates import BEST, GROUP, DuplicateOptions, Duplicates, Numbers, find_duplicates
 from pixvec.gallery import Shelf, render_gallery
 from pixvec.gallery.rows import Shown, take_records
-from pixvec.image_reader import ImageOptions
 from pixvec.output_file import PAGE_ENDINGS, appearing, check_new_columns, check_places, write_with_columns
+from pixvec.settings import ImageOptions
 from pixvec.table import TABLE_ENDINGS, TableReader, check_output, check_output_ending, open_table
 from pixvec.vector_table import find_vector_column, provenance_beside, vector_provenance
 from pixvec.words import count

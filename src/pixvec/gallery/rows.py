@@ -22,9 +22,9 @@ from pixvec.fetch import looks_like_url
 from pixvec.gallery import Tile
 from pixvec.gallery.confirmed import confirm_files, names_file
 from pixvec.gallery.thumbnails import fetch_thumbnails
-from pixvec.image_reader import ImageOptions
 from pixvec.provenance import folder_of_files
 from pixvec.result_columns import read_image, read_sha256, result_names
+from pixvec.settings import ImageOptions
 from pixvec.table import TableReader, find_embedded_column
 from pixvec.table.cell_text import python_cells
 from pixvec.thumbnail_file import read_thumbnails
