@@ -150,7 +150,7 @@ def test_a_text_that_comes_to_no_vector_is_named_and_its_neighbours_kept(tmp_pat
         pixvec.embed_texts(["cats", "dogs"], model=model)
     assert caught.value.__notes__ == ["pixvec: this is a bug, met at row 1 (counted from 0)"]
     with pixvec.Embedder(model=model) as embedder, pytest.raises(ModelError, match="for text 1 "):
-        embedder.embed_text(["cats", "dogs"])
+        embedder.embed_query(["cats", "dogs"])
     pq.write_table(pa.table({"text": ["cats", "dogs", "cats"]}), tmp_path / "in.parquet")
     done = CliRunner().invoke(
         embed,

@@ -225,8 +225,8 @@ def _check_space(column: str, provenance: dict[str, Any], embedder: Embedder) ->
     if needed and needed != here:
         model = shown(provenance.get("model", "?"))
         raise UsageError(
-            f"the vectors of {column!r} are of another model than {os.fspath(embedder.settings.model)}: they need {model} "
-            f"(weights {str(needed)[:12]}, not {here[:12]}); name it with `model`"
+            f"the vectors of {column!r} are of another model than {os.fspath(embedder.settings.model)}: they need "
+            f"{model} (weights {str(needed)[:12]}, not {here[:12]}); name it with `model`"
         )
 
 

@@ -15,6 +15,7 @@ from pixvec.recipe.session import MAX_LINKS, RecipeOptions, Session
 import pixvec
 from pixvec.cli import execute
 from pixvec.recipe import STEPS
+from pixvec.recipe.context import MAX_LINKS, RecipeOptions, StepContext
 from pixvec.recipe.dataset import open_in_memory
 
 N_WIDE = 300_000
@@ -102,7 +103,7 @@ def test_a_number_beyond_its_range_is_refused_before_any_work(params: str) -> No
 
 
 def test_links_of_all_steps_of_a_recipe_together_are_bounded() -> None:
-    session = Session(RecipeOptions())
+    session = StepContext(RecipeOptions())
     assert session.links_left == MAX_LINKS
     session.links_left = 100
     step = STEPS["link_embeddings"].prepare(session, {"n_nearest": 9})

@@ -12,8 +12,9 @@ from typing import Final
 from pixvec.checkpoint import ProcessorConfig
 from pixvec.errors import ImageError, RowError
 from pixvec.gallery import THUMBNAIL_SIDE, data_url
+from pixvec.image_reader import ImageReader
 from pixvec.loop_thread import LoopThread
-from pixvec.settings import ImageOptions, ImageReader
+from pixvec.settings import ImageOptions
 
 _LEAST_CROP: Final = ProcessorConfig(resize=16, center_crop=(16, 16))
 _N_WAITING: Final = 32
