@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -27,6 +28,7 @@ from side_by_side import Work, machine, markdown_table, started
 from pixvec.checkpoint import ProcessorConfig
 from pixvec.pipeline import embed_alone, embed_unordered
 from pixvec.report import Report
+from pixvec.session import Session
 from pixvec.settings import Settings
 from pixvec.testing.bad_manners import BlackHole, RateLimit
 from pixvec.testing.images import image_bytes
@@ -176,13 +178,15 @@ def _visit_until(urls: list[str], good: frozenset[str]) -> _Visit:
     """Embed rows until all good ones are decided; what the others come to takes minutes."""
     model, failures, n_good = _SleepingModel(MODEL_S), Counter[str](), 0
     started = time.perf_counter()
-    rows = embed_unordered(urls, model, Settings(allow_private=True), Report())  # type: ignore[arg-type]
-    for number, row in rows:
-        failures[_outcome(row)] += row.error is not None
-        n_good += urls[number] in good
-        if n_good == len(good):
-            break
-    rows.close()
+    with (
+        Session(model, Settings(allow_private=True)) as session,  # type: ignore[arg-type]
+        closing(embed_unordered(urls, session, Report())) as rows,
+    ):
+        for number, row in rows:
+            failures[_outcome(row)] += row.error is not None
+            n_good += urls[number] in good
+            if n_good == len(good):
+                break
     return _Visit(model.n_vectors / (model.ended - started), +failures, time.perf_counter() - started)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pixvec.recipe.session import MAX_LINKS, RecipeOptions, Session
 
 import pixvec
 from pixvec.cli import execute
