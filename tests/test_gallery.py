@@ -80,7 +80,7 @@ def test_thumbnails_come_in_the_order_of_their_cells_and_the_reason_where_there_
     cells = [slow, None, " ", b"junk", server.url("/dead"), encode(draw((64, 64))), "ftp://a.example/a.jpg", 7]
     made = fetch_thumbnails(cells, ImageOptions(allow_private=True, isolate="never"))
     assert [one.code if isinstance(one, RowError) else "" for one in made] == [
-        *("", "null_input", "null_input", "not_an_image", "http_404", "", "scheme_blocked", "null_input")
+        *("", "null_input", "null_input", "not_an_image", "http_404", "", "scheme_blocked", "invalid_url")
     ]
     assert made[0] != made[5]
 

@@ -135,7 +135,7 @@ PROCESSOR = ProcessorConfig(resize=32, resample=3, center_crop=(32, 32), rescale
 class CountingModel:
     """A model that counts its crops and gives each its mean."""
 
-    precision, image_size = "fp32", 32
+    precision, image_size, dim = "fp32", 32, 1
 
     def __init__(self) -> None:
         self.n_crops = 0

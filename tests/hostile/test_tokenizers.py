@@ -154,11 +154,7 @@ def test_images_are_embedded_whatever_the_tokenizer(tmp_path: Path) -> None:
     [({"eos_token_id": 5}, "eos_token_id is 5"), ({"max_position_embeddings": 1}, "no room for start and end")],
 )
 def test_a_text_tower_that_finds_no_end_refuses_texts(text: dict[str, int], message: str, tmp_path: Path) -> None:
-    path = make_checkpoint(tmp_path) / "config.json"
-    config = json.loads(path.read_text())
-    config["text_config"].update(text)
-    path.write_text(json.dumps(config))
-    assert message in refused(str(tmp_path))
+    assert message in refused(str(make_checkpoint(tmp_path, text=text)))
 
 
 def test_a_pipe_is_no_tokenizer(tmp_path: Path) -> None:
