@@ -15,7 +15,7 @@ help:  ## list these words
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: $(VENV)/base.done  ## embed 300 URLs of drawn pictures over real HTTP, search them with words, make a page
-	$(VENV)/bin/python tools/demo.py
+	$(VENV)/bin/python -m tools.demo
 
 test: $(VENV)/test.done  ## run every test that needs no reference implementation
 	$(VENV)/bin/python -m pytest
@@ -30,7 +30,7 @@ lint: $(VENV)/lint.done  ## check style, types and the floors of the house
 	$(VENV)/bin/lint-imports
 
 docs: $(VENV)/docs.done  ## write the parts of docs/ that the code knows, and build the site in build/site
-	$(VENV)/bin/python tools/write_docs.py
+	$(VENV)/bin/python -m tools.write_docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 
 bench: $(VENV_ALL)/bench.done  ## time pixvec side by side with what one would otherwise write
@@ -42,8 +42,8 @@ bench-peers: $(VENV)/bench.done  ## time pixvec beside other packages, each inst
 	$(VENV)/bin/python benchmarks/end_to_end.py $(BENCH)
 
 golden: $(VENV_ALL)/all.done  ## make the golden crops and vectors anew, from transformers
-	$(VENV_ALL)/bin/python tools/make_golden_crops.py
-	$(VENV_ALL)/bin/python tools/make_golden_vectors.py
+	$(VENV_ALL)/bin/python -m tools.make_golden_crops
+	$(VENV_ALL)/bin/python -m tools.make_golden_vectors
 
 clean:  ## remove the virtual environments and what the tools left
 	rm -rf $(VENV) $(VENV_ALL) .venv-bench-peers build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

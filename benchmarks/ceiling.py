@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.checkpoint import VisionConfig
-from pixvec.engine import Graph, Node, Precision, compile_graph, ops
+from pixvec.model.checkpoint import VisionConfig
+from pixvec.model.engine import Graph, Node, Precision, compile_graph, ops
 
 
 def matrix_products(config: VisionConfig, batch: int, precision: Precision) -> Callable[[], Any]:

@@ -25,11 +25,11 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from side_by_side import Work, machine, markdown_table, started
 
-from pixvec.checkpoint import ProcessorConfig
-from pixvec.pipeline import embed_alone, embed_unordered
-from pixvec.report import Report
-from pixvec.session import Session
-from pixvec.settings import Settings
+from pixvec.model.checkpoint import ProcessorConfig
+from pixvec.pipeline.images import embed_alone, embed_unordered
+from pixvec.pipeline.report import Report
+from pixvec.pipeline.session import Session
+from pixvec.pipeline.settings import Settings
 from pixvec.testing.bad_manners import BlackHole, RateLimit
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from reference import cosines, load_tower, standardize
 from side_by_side import Figures, Start, Work, compare, machine, markdown_table, started
 
-from pixvec.checkpoint import load
-from pixvec.engine import Graph, Precision, compile_graph, ov, resolve_precision
+from pixvec.model.checkpoint import load
+from pixvec.model.engine import Graph, Precision, compile_graph, ov, resolve_precision
 from pixvec.model.towers import image_tower
 from pixvec.testing.checkpoints import make_checkpoint
 

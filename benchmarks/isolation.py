@@ -17,9 +17,9 @@ from photographs import photograph
 from side_by_side import Figures, Start, Work, compare, machine, markdown_table, started
 
 from pixvec import Embedder
-from pixvec.checkpoint import ProcessorConfig
-from pixvec.decode import DecodeOptions
-from pixvec.isolation import CropMaker
+from pixvec.images.decode import DecodeOptions
+from pixvec.images.workers import CropMaker
+from pixvec.model.checkpoint import ProcessorConfig
 from pixvec.testing.checkpoints import make_checkpoint
 
 N_IMAGES: Final = 256

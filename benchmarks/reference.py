@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-    from pixvec.engine import Precision
+    from pixvec.model.engine import Precision
 
 
 def load_tower(folder: Path, precision: Precision) -> Any:

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 import pixvec
-from pixvec.result_columns import read_provenance
+from pixvec.tables.result_columns import read_provenance
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 

@@ -1,6 +1,6 @@
 """Embed a column of 300 picture URLs over real HTTP, with the command that a user would run, and show what came of it.
 
-Run by ``make demo``; ``python tools/demo.py 20`` draws fewer. The pictures are drawn here, the server is on this
+Run by ``make demo``; ``python -m tools.demo 20`` draws fewer. The pictures are drawn here, the server is on this
 machine, and the model is the small one that comes with pixvec: it knows the drawn world and nothing else.
 """
 
@@ -18,13 +18,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pixvec import Embedder
-from pixvec.gallery import Shelf, Tile, data_url, render_gallery
-from pixvec.result_columns import read_vectors
+from pixvec.pipeline.thumbnails import data_url
+from pixvec.reports.gallery import Shelf, Tile, render_gallery
+from pixvec.run.thumbnail_file import read_thumbnails
+from pixvec.tables.result_columns import read_vectors
 from pixvec.testing.images import encode
 from pixvec.testing.server import ImageServer
-from pixvec.testing.world import describe, draw_scene, imagine
-from pixvec.thumbnail_file import read_thumbnails
 from pixvec.values import Vector, Vectors
+from tools.world import describe, draw_scene, imagine
 
 FOLDER: Final = Path("demo")
 N_PICTURES: Final = 262

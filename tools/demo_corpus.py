@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pixvec.testing.world import Scene, draw_scene, imagine
+from tools.world import Scene, draw_scene, imagine
 
 IMAGE_SIZE: Final = 96
 _CHUNK: Final = 500

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from pixvec.testing.world import ATTRIBUTES, caption, describe, imagine, phrase
+from tools.world import ATTRIBUTES, caption, describe, imagine, phrase
 
 BOS: Final = "<|startoftext|>"
 EOS: Final = "<|endoftext|>"

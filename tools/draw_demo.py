@@ -1,6 +1,6 @@
 """Draw docs/demo.svg, the picture of the README, from a real run of the demo: what the command says, what words find.
 
-Run as ``python tools/draw_demo.py``. The picture is a card of its own colours, so that it looks the same on a light and
+Run as ``python -m tools.draw_demo``. The picture is a card of its own colours, so that it looks the same on a light and
 on a dark page, and it holds its pictures, since a page like GitHub's loads nothing for one.
 """
 
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.parquet as pq
-from demo import QUERIES, K, nearest, prepare, thumbnails
 
 from pixvec import Embedder
-from pixvec.result_columns import read_vectors
+from pixvec.tables.result_columns import read_vectors
 from pixvec.testing.server import ImageServer
+from tools.demo import QUERIES, K, nearest, prepare, thumbnails
 
 PICTURE: Final = Path(__file__).parent.parent / "docs/demo.svg"
 WIDTH: Final = 960

@@ -1,6 +1,6 @@
 """Measure the demo model through pixvec, and write what was measured into its model card.
 
-Run as ``python tools/evaluate_demo_model.py FOLDER --log build/demo-model/log.json``.
+Run as ``python -m tools.evaluate_demo_model FOLDER --log build/demo-model/log.json``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from pixvec import Embedder
-from pixvec.testing.world import ATTRIBUTES, Scene, attributes, describe, distinct_scenes, draw_scene, phrase
 from pixvec.values import Vectors
+from tools.world import ATTRIBUTES, Scene, attributes, describe, distinct_scenes, draw_scene, phrase
 
 N_SCENES: Final = 1000
 FIRST_SEED: Final = 20_000_000

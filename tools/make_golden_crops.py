@@ -1,6 +1,6 @@
 """Make tests/golden/crops.json: what transformers' CLIP processor makes of drawn pictures.
 
-Needs transformers and torch: python tools/make_golden_crops.py
+Needs transformers and torch: python -m tools.make_golden_crops
 """
 
 from __future__ import annotations

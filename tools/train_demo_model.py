@@ -1,6 +1,6 @@
 """Train the demo model: a small CLIP, on pictures of the drawn world and their captions.
 
-Run as ``python tools/train_demo_model.py --out FOLDER``. Started again it goes on from where it was; with fewer
+Run as ``python -m tools.train_demo_model --out FOLDER``. Started again it goes on from where it was; with fewer
 ``--steps`` the learning rate falls earlier and the run ends earlier. What the model can do is measured by
 ``tools/evaluate_demo_model.py``, through pixvec itself.
 
@@ -23,14 +23,14 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name for it)
-from demo_corpus import IMAGE_SIZE, open_corpus
-from demo_tokenizer import CONTEXT, make_tokenizer, pad
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from transformers import CLIPConfig, CLIPModel
 
-from pixvec.testing.world import ATTRIBUTES, Scene, attributes, caption, describe, imagine, phrase
+from tools.demo_corpus import IMAGE_SIZE, open_corpus
+from tools.demo_tokenizer import CONTEXT, make_tokenizer, pad
+from tools.world import ATTRIBUTES, Scene, attributes, caption, describe, imagine, phrase
 
 N_PICTURES: Final = 80_000
 N_VALIDATION: Final = 500

@@ -1,7 +1,7 @@
 """Write the parts of docs/ that the code knows better: between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``.
 
-python tools/write_docs.py           writes them
-python tools/write_docs.py --check   only tells which are not what the code says
+python -m tools.write_docs           writes them
+python -m tools.write_docs --check   only tells which are not what the code says
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from pixvec.cli import cli
 from pixvec.cli.embed import embed
 from pixvec.cli.messages import in_flags
 from pixvec.codes import CODES, STATUSES, Code, is_retryable
-from pixvec.duplicates import DuplicateOptions
 from pixvec.embedder import EmbedderOptions
-from pixvec.link import LinkOptions
 from pixvec.recipe import STEPS, describe
 from pixvec.recipe.context import RecipeOptions
-from pixvec.retrieve import SearchOptions
+from pixvec.reports.notebook import ShowOptions
 from pixvec.run.options import FileOptions
-from pixvec.showing import ShowOptions
+from pixvec.similarity.duplicates import DuplicateOptions
+from pixvec.similarity.links import LinkOptions
+from pixvec.similarity.search import SearchOptions
 
 DOCS = Path(__file__).parent.parent / "docs"
 TAKERS: dict[str, type] = {
@@ -156,7 +156,7 @@ def main() -> int:
     is_check = sys.argv[1:] == ["--check"]
     pages = list(stale())
     for page, wanted in pages:
-        print(f"{page.name} {'is not what the code says: run python tools/write_docs.py' if is_check else 'written'}")
+        print(f"{page.name} {'is not what the code says: run python -m tools.write_docs' if is_check else 'written'}")
         if not is_check:
             page.write_text(wanted, encoding="utf-8")
     return int(is_check and bool(pages))

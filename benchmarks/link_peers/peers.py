@@ -52,7 +52,7 @@ class Peer:
 
 
 def _pixvec(vectors: Vectors, n_nearest: int) -> Search:
-    from pixvec.link import LinkOptions, link_vectors
+    from pixvec.similarity.links import LinkOptions, link_vectors
 
     links = link_vectors(vectors, LinkOptions(n_nearest=n_nearest))
 

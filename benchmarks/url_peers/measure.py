@@ -18,7 +18,7 @@ import numpy as np
 from environments import python_with
 from side_by_side import Visit
 
-from pixvec.engine import resolve_precision
+from pixvec.model.engine import resolve_precision
 from pixvec.testing.checkpoints import make_checkpoint
 from url_peers.process import Answer, Peer, PeerError
 from url_peers.ways import BASELINE, BATCH_SIZE, CHECKPOINT, ONNX, TINY, WAYS

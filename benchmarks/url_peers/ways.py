@@ -298,8 +298,8 @@ def _pixvec_in_call(models: Path) -> Embed:
 def _ceiling(models: Path) -> Embed:
     from ceiling import matrix_products
 
-    from pixvec.checkpoint import load
-    from pixvec.engine import resolve_precision
+    from pixvec.model.checkpoint import load
+    from pixvec.model.engine import resolve_precision
 
     multiply = matrix_products(load(str(models / CHECKPOINT)).vision, BATCH_SIZE, resolve_precision("auto"))
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from pixvec.api import embed_images as embed_images
     from pixvec.api import embed_table as embed_table
     from pixvec.api import embed_texts as embed_texts
-    from pixvec.duplicates import dedupe as dedupe
     from pixvec.embedder import Embedder as Embedder
     from pixvec.embedder import Embeddings as Embeddings
     from pixvec.errors import MissingExtraError as MissingExtraError
@@ -21,28 +20,29 @@ if TYPE_CHECKING:
     from pixvec.errors import RowError as RowError
     from pixvec.errors import RunError as RunError
     from pixvec.errors import UsageError as UsageError
-    from pixvec.link.embeddings import link_embeddings as link_embeddings
+    from pixvec.pipeline.report import BugsMetError as BugsMetError
+    from pixvec.pipeline.report import Report as Report
+    from pixvec.pipeline.report import TooManyFailedError as TooManyFailedError
     from pixvec.recipe import run_recipe as run_recipe
-    from pixvec.report import BugsMetError as BugsMetError
-    from pixvec.report import Report as Report
-    from pixvec.report import TooManyFailedError as TooManyFailedError
-    from pixvec.retrieve import search as search
-    from pixvec.showing import Gallery as Gallery
-    from pixvec.showing import show as show
+    from pixvec.reports.notebook import Gallery as Gallery
+    from pixvec.reports.notebook import show as show
+    from pixvec.similarity.duplicates import dedupe as dedupe
+    from pixvec.similarity.links.embeddings import link_embeddings as link_embeddings
+    from pixvec.similarity.search import search as search
 
 # Names are loaded when first asked for, so that the import costs nothing: the engine alone takes a tenth of a second.
 _HOMES = {
     "pixvec.api": ("embed_file", "embed_images", "embed_table", "embed_texts"),
-    "pixvec.duplicates": ("dedupe",),
+    "pixvec.similarity.duplicates": ("dedupe",),
     "pixvec.embedder": ("Embedder", "Embeddings"),
     "pixvec.errors": (
         *("MissingExtraError", "ModelError", "PixvecError", "PixvecWarning", "RowError", "RunError", "UsageError"),
     ),
-    "pixvec.link.embeddings": ("link_embeddings",),
+    "pixvec.similarity.links.embeddings": ("link_embeddings",),
     "pixvec.recipe": ("run_recipe",),
-    "pixvec.report": ("BugsMetError", "Report", "TooManyFailedError"),
-    "pixvec.retrieve": ("search",),
-    "pixvec.showing": ("Gallery", "show"),
+    "pixvec.pipeline.report": ("BugsMetError", "Report", "TooManyFailedError"),
+    "pixvec.similarity.search": ("search",),
+    "pixvec.reports.notebook": ("Gallery", "show"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

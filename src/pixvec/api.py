@@ -11,14 +11,14 @@ from typing import Any, Concatenate, Literal, ParamSpec, Protocol, cast, overloa
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.columns import image_cell, is_lazy, open_column, value_cell
 from pixvec.embedder import BatchOptions, Embedder, EmbedderOptions, raising, stacked
 from pixvec.errors import PixvecWarning
 from pixvec.model import ModelOptions
 from pixvec.options import Options, limit, takes_options
-from pixvec.report import OnProgress, Report, most_common
+from pixvec.pipeline.report import OnProgress, Report, most_common
+from pixvec.pipeline.settings import Settings
 from pixvec.run import FileOptions, StrPath, TableOptions, run_file
-from pixvec.settings import Settings
+from pixvec.tables.columns import image_cell, is_lazy, open_column, value_cell
 from pixvec.values import Vector, Vectors
 
 P = ParamSpec("P")

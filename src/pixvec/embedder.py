@@ -14,21 +14,21 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 import pyarrow as pa
 
-from pixvec.columns import is_lazy, open_column
+from pixvec.concurrency.forks import forget_in_children, once
 from pixvec.errors import RowError, UsageError
-from pixvec.forks import forget_in_children, once
 from pixvec.model import ClipModel
 from pixvec.options import limit, takes_options
-from pixvec.pipeline import aembed_cells, embed_cells
-from pixvec.progress import telling_progress
-from pixvec.provenance import provenance, text_provenance
-from pixvec.report import OnProgress, Report, most_common
-from pixvec.result_columns import ResultOptions, replaced_columns, result_schema, result_table
+from pixvec.pipeline.images import aembed_cells, embed_cells
+from pixvec.pipeline.progress import telling_progress
+from pixvec.pipeline.provenance import provenance, text_provenance
+from pixvec.pipeline.report import OnProgress, Report, most_common
+from pixvec.pipeline.session import Session
+from pixvec.pipeline.settings import Settings
+from pixvec.pipeline.texts import embed_text_cells
 from pixvec.run import TableColumns, check_holds_urls
-from pixvec.session import Session
-from pixvec.settings import Settings
-from pixvec.table import open_frame
-from pixvec.texts import embed_text_cells
+from pixvec.tables import open_frame
+from pixvec.tables.columns import is_lazy, open_column
+from pixvec.tables.result_columns import ResultOptions, replaced_columns, result_schema, result_table
 from pixvec.values import ImageFacts, Row, Vectors
 
 _CLOSED: Final = "the Embedder is closed: make another one"

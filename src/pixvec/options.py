@@ -1,8 +1,8 @@
 """Options: each is defined once, as a field of its stage's frozen dataclass, and every face reads it there.
 
-`settings.Settings` inherits the options of all stages, so that one object carries every default and each stage sees
-its own part. The command line makes its flags from the same fields, and `takes_options` gives a function the fields
-as keyword arguments, typed, without writing them again. This module must not know any option.
+`settings.Settings` inherits the options of all stages, so that one object carries every default and each stage sees its
+own part. The command line makes its flags from the same fields, and `takes_options` gives a function the fields as
+keyword arguments, typed, without writing them again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import (
 )
 
 from pixvec.errors import UsageError
-from pixvec.naming import unknown
+from pixvec.formatting.names import unknown
 
 P = ParamSpec("P")
 First = TypeVar("First")

@@ -12,15 +12,16 @@ from typing import TypeAlias
 
 import pytest
 
-from pixvec.bidi import isolated
 from pixvec.cli.dedupe import MAX_SHELVES, MAX_TILES, SHELVES_PER_PAGE
-from pixvec.gallery import Shelf, Tile, data_url, render_gallery
-from pixvec.review import ReviewOptions, review_table
-from pixvec.review.page import render_review
-from pixvec.showing import Gallery
+from pixvec.formatting.bidi import isolated
+from pixvec.pipeline.thumbnails import data_url
+from pixvec.reports.gallery import Shelf, Tile, render_gallery
+from pixvec.reports.notebook import Gallery
+from pixvec.reports.review import ReviewOptions, review_table
+from pixvec.reports.review.page import render_review
 from pixvec.testing.images import draw, encode
 from pixvec.testing.server import ImageServer
-from reviewed import embedded, failed, write_reviewed
+from tests.reports.reviewed import embedded, failed, write_reviewed
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pixvec.fair_budget import Claim
+from pixvec.concurrency.fair_budget import Claim
 from pixvec.fetch.budget import ByteBudget
 
 

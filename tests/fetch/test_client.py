@@ -13,8 +13,7 @@ import pytest
 from pixvec.errors import FetchError, UsageError
 from pixvec.fetch import Fetched, Fetcher, FetchOptions, parse
 from pixvec.testing.server import End, ImageServer
-
-from .conftest import FakeDNS, Fetch
+from tests.fetch.conftest import FakeDNS, Fetch
 
 Failure = Callable[..., FetchError]
 OK = b"HTTP/1.1 200 OK\r\n"

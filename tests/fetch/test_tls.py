@@ -9,8 +9,7 @@ import pytest
 from pixvec.errors import FetchError
 from pixvec.fetch import Fetcher, FetchOptions
 from pixvec.testing.server import ImageServer
-
-from .conftest import FakeDNS, Fetch
+from tests.fetch.conftest import FakeDNS, Fetch
 
 # Made for these tests, for localhost and 127.0.0.1, by
 # openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 36500 -subj "/CN=pixvec test server"

@@ -13,8 +13,7 @@ from pixvec.errors import FetchError
 from pixvec.fetch import Fetched, Fetcher, FetchOptions, parse
 from pixvec.testing.bad_manners import BlackHole, InTurn
 from pixvec.testing.server import ImageServer
-
-from .conftest import Fetch
+from tests.fetch.conftest import Fetch
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"
 CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"

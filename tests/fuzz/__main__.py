@@ -1,7 +1,7 @@
 """Fuzz one target with atheris, guided by the coverage of our code and of the Python it calls.
 
     pip install atheris
-    PYTHONPATH=tests python -m fuzz picture -max_total_time=300
+    python -m tests.fuzz picture -max_total_time=300
 
 What is behind the target's name goes to libFuzzer. It begins with the seeds and with what was found before, stops at
 the first input that breaks a promise, and writes it to the working folder: fix what it shows, and keep it in
@@ -23,17 +23,14 @@ import atheris
 CORPUS: Final = Path(__file__).parent / "corpus"
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _GUIDES: Final = [
-    *(
-        f"pixvec.{name}"
-        for name in ("fetch", "decode", "sniff", "precheck", "jpeg", "jpeg_markers", "visual", "preprocess")
-    ),
+    *(f"pixvec.{name}" for name in ("fetch", "images")),
     *("pixvec.recipe", "PIL", "aiohttp", "idna", "yarl"),
 ]
 _LIMITS: Final = ("-timeout=10", "-rss_limit_mb=2048", "-max_len=8192")
 
 with atheris.instrument_imports(include=_GUIDES, enable_loader_override=False):
-    from fuzz.seeds import SEEDS
-    from fuzz.targets import TARGETS
+    from tests.fuzz.seeds import SEEDS
+    from tests.fuzz.targets import TARGETS
 
 
 def main() -> None:

@@ -14,12 +14,12 @@ from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from pixvec.cropping import Cropper, CropPlan
-from pixvec.decode import Policy, decoded_formats
 from pixvec.errors import FetchError, ImageError
 from pixvec.fetch import URL, Fetched, Fetcher, FetchOptions, is_data_url, parse, read_data_url
 from pixvec.fetch.requester import _as_sent
 from pixvec.fetch.url import looks_like_url, parse_path, redacted
+from pixvec.images.cropping import Cropper, CropPlan
+from pixvec.images.decode import Policy, decoded_formats
 from pixvec.recipe import STEPS, RecipeError, check
 from pixvec.recipe import parse as parse_recipe
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from .seeds import PICTURES, SEEDS
-from .targets import POLICIES, TARGETS, crop
+from tests.fuzz.seeds import PICTURES, SEEDS
+from tests.fuzz.targets import POLICIES, TARGETS, crop
 
 CORPUS = Path(__file__).parent / "corpus"
 FOUND = sorted(path for path in CORPUS.glob("*/*") if path.is_file())

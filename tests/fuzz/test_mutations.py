@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .seeds import PICTURES, SEEDS
-from .targets import TARGETS, crop
+from tests.fuzz.seeds import PICTURES, SEEDS
+from tests.fuzz.targets import TARGETS, crop
 
 STRETCHES = (
     b"\0",

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import pytest
 
 import pixvec
-from fetch.conftest import Fetch, canary, failure, fetch, server
 from pixvec.errors import FetchError
 from pixvec.testing.server import ImageServer
+from tests.fetch.conftest import Fetch, canary, failure, fetch, server
 
 __all__ = ["Codes", "Outcome", "canary", "failure", "fetch", "server"]
 

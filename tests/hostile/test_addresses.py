@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 import trustme
 
-from fetch.conftest import FakeDNS, Fetch
 from pixvec.errors import FetchError, UsageError
 from pixvec.fetch import FetchOptions
-from pixvec.fetch.address import AddressGuard
+from pixvec.fetch.connections.address import AddressGuard
 from pixvec.testing.server import ImageServer
-
-from .conftest import Outcome
+from tests.fetch.conftest import FakeDNS, Fetch
+from tests.hostile.conftest import Outcome
 
 
 def ends(network: str) -> list[str]:

@@ -18,12 +18,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile, ImageOps
 
-from jpegs import one_component_a_scan
-from pixvec.checkpoint import ProcessorConfig
-from pixvec.decode import DecodeOptions
 from pixvec.errors import ImageError, MissingExtraError, UsageError
-from pixvec.isolation import CropMaker
-from pixvec.settings import Settings
+from pixvec.images.decode import DecodeOptions
+from pixvec.images.workers import CropMaker
+from pixvec.model.checkpoint import ProcessorConfig
+from pixvec.pipeline.settings import Settings
 from pixvec.testing.images import (
     Size,
     animation_bytes,
@@ -35,6 +34,7 @@ from pixvec.testing.images import (
     png_claiming,
 )
 from pixvec.values import ImageFacts
+from tests.images.jpegs import one_component_a_scan
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 needs_shared_data = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder shared/data is not here")

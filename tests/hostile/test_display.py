@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pixvec import Embedder
-from pixvec.result_columns import ResultOptions, result_schema
+from pixvec.tables.result_columns import ResultOptions, result_schema
 from pixvec.testing.images import image_bytes
 
 MARKS = {

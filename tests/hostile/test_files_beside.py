@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 import pixvec
-from pixvec.cache.store import Store
 from pixvec.cli import execute
 from pixvec.errors import UsageError
-from pixvec.own_files import OwnFolder
-from pixvec.report import Report
+from pixvec.files.own import OwnFolder
+from pixvec.pipeline.cache.store import Store
+from pixvec.pipeline.report import Report
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 

@@ -19,14 +19,13 @@ from typing import Any
 import pytest
 
 import pixvec
-from fetch.conftest import FakeDNS, Fetch
 from pixvec.errors import FetchError
 from pixvec.fetch import Fetcher, FetchOptions, parse
-from pixvec.fetch.dns import SystemResolver
+from pixvec.fetch.connections.dns import SystemResolver
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import End, ImageServer
-
-from .conftest import Codes, Outcome
+from tests.fetch.conftest import FakeDNS, Fetch
+from tests.hostile.conftest import Codes, Outcome
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

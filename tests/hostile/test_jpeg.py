@@ -17,8 +17,8 @@ import skimage.data
 from PIL import Image
 
 import pixvec
-from jpegs import lossless, one_component_a_scan, segment
 from pixvec.testing.images import draw, encode, image_bytes
+from tests.images.jpegs import lossless, one_component_a_scan, segment
 
 END = b"\xff\xd9"
 PHOTO = Image.fromarray(skimage.data.astronaut()).resize((900, 900))

@@ -14,18 +14,18 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from fetch.conftest import FakeDNS
-from pixvec.checkpoint import load
 from pixvec.errors import FetchError
 from pixvec.fetch import Fetcher, FetchOptions, parse
 from pixvec.model import ClipModel
-from pixvec.pipeline import embed_alone
-from pixvec.report import Report
-from pixvec.settings import Settings
+from pixvec.model.checkpoint import load
+from pixvec.pipeline.images import embed_alone
+from pixvec.pipeline.report import Report
+from pixvec.pipeline.settings import Settings
 from pixvec.testing.bad_manners import BlackHole, InTurn
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import End, ImageServer
 from pixvec.values import Row
+from tests.fetch.conftest import FakeDNS
 
 Embed: TypeAlias = Callable[..., list[Row]]
 RowsOf: TypeAlias = Callable[..., Generator[Row, None, None]]

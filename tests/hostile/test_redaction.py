@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import pixvec
-from fetch.conftest import Fetch
 from pixvec.errors import FetchError
 from pixvec.fetch import redacted
 from pixvec.testing.server import ImageServer
+from tests.fetch.conftest import Fetch
 
 SECRET = "s3cr3t"
 ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")

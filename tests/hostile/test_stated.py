@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import pixvec
-from loopback import LoopbackServer
 from pixvec.cli import WRONG_USE, execute
 from pixvec.testing.checkpoints import make_checkpoint
 from pixvec.testing.weight_files import write_torch_zip
+from tests.loopback import LoopbackServer
 
 REFUSED = "neither demo nor in the hub's cache"
 

@@ -198,7 +198,7 @@ def test_a_folder_or_a_pipe_in_its_place_is_left_aside(table: Path, site: ImageS
 READ = """
 import resource, sys
 from pathlib import Path
-from pixvec.thumbnail_file import read_thumbnails
+from pixvec.run.thumbnail_file import read_thumbnails
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert read_thumbnails(Path(sys.argv[1]), {bytes(32)}) == {}
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)

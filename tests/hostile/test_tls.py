@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from fetch.conftest import FakeDNS, Fetch
 from pixvec.errors import FetchError
 from pixvec.testing.server import ImageServer
-
-from .conftest import Outcome
+from tests.fetch.conftest import FakeDNS, Fetch
+from tests.hostile.conftest import Outcome
 
 AUTHORITY = trustme.CA()
 HOST = "h.example"

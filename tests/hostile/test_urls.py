@@ -13,13 +13,12 @@ import pyarrow as pa
 import pytest
 
 import pixvec
-from fetch.conftest import FakeDNS, Fetch
 from pixvec.errors import UsageError
 from pixvec.fetch import FetchOptions
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
-
-from .conftest import Codes, Outcome
+from tests.fetch.conftest import FakeDNS, Fetch
+from tests.hostile.conftest import Codes, Outcome
 
 
 def test_case_1_nothing(codes: Codes) -> None:

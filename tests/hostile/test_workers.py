@@ -212,7 +212,7 @@ ATTEMPTS = {
 def test_each_layer_holds_alone(layer: str) -> None:
     code = f"""
 import os
-from pixvec import sandbox
+from pixvec.images import sandbox
 sandbox.LAYERS = {LAYERS[layer]!r}
 lacks = sandbox.give_up_rights()
 try:

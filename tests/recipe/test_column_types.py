@@ -13,7 +13,7 @@ import pytest
 
 from pixvec.recipe.column_types import column_types
 from pixvec.recipe.dataset import Dataset, open_in_memory
-from pixvec.table import Chunk, open_frame
+from pixvec.tables import Chunk, open_frame
 
 URL, NO_URL = "https://a.example/b.jpg", "no URL"
 VECTORS = [np.ones(2, np.float32), None]

@@ -15,7 +15,7 @@ import pytest
 import pixvec
 from pixvec.errors import RunError
 from pixvec.recipe import RecipeError
-from pixvec.result_columns import PROVENANCE_KEY
+from pixvec.tables.result_columns import PROVENANCE_KEY
 
 LINK = "link_embeddings(ds.embedding) -> (ds.targets, ds.weights)"
 VECTORS: list[list[float] | None] = [[1, 0], [2, 0], None, [1, 1], [-1, 0], [0, 0]]

@@ -17,7 +17,7 @@ import pixvec
 from pixvec.errors import ModelError, RunError, UsageError
 from pixvec.recipe import RecipeError, RecipeOptions
 from pixvec.recipe.context import StepContext
-from pixvec.result_columns import read_provenance, read_vectors
+from pixvec.tables.result_columns import read_provenance, read_vectors
 from pixvec.testing.checkpoints import make_checkpoint
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer

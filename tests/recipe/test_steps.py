@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pixvec.pipeline.settings import Settings
 from pixvec.recipe import STEPS, Column, RecipeError, Step, check, describe, grammar, parse
-from pixvec.settings import Settings
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "recipe.md").read_text(encoding="utf-8")
 COLUMNS = {"image_url": "url", "caption": "text"}

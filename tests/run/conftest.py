@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import pixvec
-from pixvec.report import OnProgress, Report
+from pixvec.pipeline.report import OnProgress, Report
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 

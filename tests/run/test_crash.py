@@ -15,8 +15,7 @@ import pytest
 
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
-
-from .conftest import N_ROWS, Run, contents, csv_lines, run_options
+from tests.run.conftest import N_ROWS, Run, contents, csv_lines, run_options
 
 Crashing: TypeAlias = Callable[..., int]
 

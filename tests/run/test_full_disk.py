@@ -13,8 +13,7 @@ import pytest
 
 import pixvec
 from pixvec.testing.server import ImageServer
-
-from .conftest import N_ROWS, Run, contents, n_kept, run_options
+from tests.run.conftest import N_ROWS, Run, contents, n_kept, run_options
 
 ROOM_BYTES = 40 << 10
 """Room for the input, the log and a few parts."""

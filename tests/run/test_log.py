@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from pixvec.report import Report
+from pixvec.pipeline.report import Report
 from pixvec.run.log import keeping_log
-
-from .conftest import N_ROWS, Run, n_kept
+from tests.run.conftest import N_ROWS, Run, n_kept
 
 
 def lines(run: Run) -> list[dict[str, Any]]:

@@ -8,11 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import pixvec
-from pixvec.report import Report
+from pixvec.pipeline.report import Report
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
-
-from .conftest import N_ROWS, Run, contents, csv_lines, n_kept, run_options
+from tests.run.conftest import N_ROWS, Run, contents, csv_lines, n_kept, run_options
 
 OUTPUTS = pytest.mark.parametrize("output", ["out.csv", "out.parquet", "out/"])
 SLOW_ROW = 5

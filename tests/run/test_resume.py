@@ -14,12 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import pixvec
-from pixvec.report import Report
+from pixvec.pipeline.report import Report
 from pixvec.testing.checkpoints import make_checkpoint
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
-
-from .conftest import N_ROWS, PART_ROWS, Run, contents, csv_lines, n_kept
+from tests.run.conftest import N_ROWS, PART_ROWS, Run, contents, csv_lines, n_kept
 
 OUTPUTS = pytest.mark.parametrize("output", ["out.csv", "out/"])
 

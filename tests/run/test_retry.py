@@ -11,8 +11,7 @@ import pytest
 import pixvec
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
-
-from .conftest import Run, contents, run_options
+from tests.run.conftest import Run, contents, run_options
 
 N_ROWS = 20
 ILL = {2: 500, 5: 403, 11: 500, 12: 403}

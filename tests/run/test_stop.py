@@ -18,19 +18,18 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pixvec.checkpoint import load
-from pixvec.report import BugsMetError
+from pixvec.model.checkpoint import load
+from pixvec.pipeline.report import BugsMetError
 from pixvec.run import judge
 from pixvec.run.job import Job
 from pixvec.run.options import FileOptions
 from pixvec.run.to_file import embed_to_file
 from pixvec.run.work_folder import work_folder
-from pixvec.table import open_table
+from pixvec.tables import open_table
 from pixvec.testing.images import encode
 from pixvec.testing.server import ImageServer
 from pixvec.values import Crops, Vectors
-
-from .conftest import PART_ROWS, Run, csv_lines
+from tests.run.conftest import PART_ROWS, Run, csv_lines
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -172,7 +171,7 @@ def test_a_bug_ends_the_run_after_the_parts_before_it_are_safe(job: Job, run: Ru
         embed_to_file(job, work, job.output)
     assert run.parts("out.csv") == ["part-000000000000-000000000008.parquet"]
     met, row = caught.value.__notes__
-    assert met.endswith("/black.png, in pixvec.batcher")
+    assert met.endswith("/black.png, in pixvec.pipeline.batcher")
     assert row == f"pixvec: it is row 9 (counted from 0) of {run.input}"
 
 
@@ -182,6 +181,6 @@ def test_a_bug_may_be_kept_as_a_row(job: Job, run: Run) -> None:
     with work_folder(job.output) as work:
         embed_to_file(job, work, job.output)
     assert job.report.failures == {"http_404": 2, "internal_error": 1}
-    assert "ZeroDivisionError in pixvec.batcher" in (run.folder / "out.csv").read_text().splitlines()[10]
+    assert "ZeroDivisionError in pixvec.pipeline.batcher" in (run.folder / "out.csv").read_text().splitlines()[10]
     with pytest.raises(BugsMetError, match=r"a bug of pixvec's was met in 1 of its rows"):
         judge(job.report, job.output, job.options)

@@ -13,11 +13,10 @@ from PIL import Image
 
 import pixvec
 from pixvec.cli import execute
-from pixvec.report import Report
+from pixvec.pipeline.report import Report
 from pixvec.testing.images import draw, encode, image_bytes
 from pixvec.testing.server import ImageServer
-
-from .conftest import N_ROWS, PART_ROWS, Run, contents, csv_lines, run_options
+from tests.run.conftest import N_ROWS, PART_ROWS, Run, contents, csv_lines, run_options
 
 OUTPUTS = pytest.mark.parametrize("output", ["out.csv", "out.parquet", "out/"])
 

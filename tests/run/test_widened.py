@@ -11,12 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import pixvec
-from pixvec.report import Report
-from pixvec.result_columns import read_provenance
+from pixvec.pipeline.report import Report
+from pixvec.tables.result_columns import read_provenance
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
-
-from .conftest import Run, contents, run_options
+from tests.run.conftest import Run, contents, run_options
 
 OUTPUTS = pytest.mark.parametrize("output", ["out.csv", "out.parquet", "out/"])
 N_ROWS = 10

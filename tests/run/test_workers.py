@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from pixvec.errors import RunError
-from pixvec.report import Report
-from pixvec.sandbox import LAYERS
-
-from .conftest import N_ROWS, Run, contents
+from pixvec.images.sandbox import LAYERS
+from pixvec.pipeline.report import Report
+from tests.run.conftest import N_ROWS, Run, contents
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a process's children are read from /proc")
 
@@ -24,7 +23,7 @@ def end_workers() -> None:
     for children in Path("/proc/self/task").glob("*/children"):
         with suppress(OSError):
             for child in children.read_text().split():
-                if b"pixvec.decode_worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                if b"pixvec.images.decode_worker" in Path(f"/proc/{child}/cmdline").read_bytes():
                     os.kill(int(child), signal.SIGKILL)
 
 

@@ -16,7 +16,7 @@ from click.shell_completion import CompletionItem, shell_complete
 from pixvec.cli.console import abandon_stdout, say, say_problem, takes_colour, was_printing
 from pixvec.cli.flags import Group
 from pixvec.errors import ModelError, PixvecError, UsageError
-from pixvec.report import TooManyFailedError
+from pixvec.pipeline.report import TooManyFailedError
 
 BROKE, WRONG_USE, TOO_MANY_FAILED, INTERRUPTED = 1, 2, 3, 130
 NOBODY_READS = 141

@@ -14,9 +14,9 @@ import click
 
 from pixvec.cli.messages import of_this_command
 from pixvec.errors import PixvecError
-from pixvec.report import OnProgress, Report
-from pixvec.text_width import wrapped
-from pixvec.words import count, duration, share
+from pixvec.formatting.text import count, duration, share
+from pixvec.formatting.width import wrapped
+from pixvec.pipeline.report import OnProgress, Report
 
 _LINE_EVERY_S = 10.0
 _HIDDEN: set[str] = set()

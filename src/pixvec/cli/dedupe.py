@@ -16,14 +16,14 @@ from pixvec.cli.console import say
 from pixvec.cli.flags import PATH, Command, with_json, with_options
 from pixvec.cli.notes import saying_log
 from pixvec.cli.streams import TABLE_FORMATS, reads_stdin, writes_stdout
-from pixvec.duplicates import BEST, GROUP, DuplicateOptions, Duplicates, Numbers, find_duplicates
-from pixvec.gallery import Shelf, render_gallery
-from pixvec.gallery.rows import Shown, take_records
-from pixvec.output_file import PAGE_ENDINGS, appearing, check_new_columns, check_places, write_with_columns
-from pixvec.settings import ImageOptions
-from pixvec.table import TABLE_ENDINGS, TableReader, check_output, check_output_ending, open_table
-from pixvec.vector_table import find_vector_column, provenance_beside, vector_provenance
-from pixvec.words import count
+from pixvec.formatting.text import count
+from pixvec.pipeline.settings import ImageOptions
+from pixvec.reports.gallery import Shelf, render_gallery
+from pixvec.reports.gallery.rows import Shown, take_records
+from pixvec.run.output_file import PAGE_ENDINGS, appearing, check_new_columns, check_places, write_with_columns
+from pixvec.similarity.duplicates import BEST, GROUP, DuplicateOptions, Duplicates, Numbers, find_duplicates
+from pixvec.similarity.vectors import find_vector_column, provenance_beside, vector_provenance
+from pixvec.tables import TABLE_ENDINGS, TableReader, check_output, check_output_ending, open_table
 
 MAX_SHELVES: Final = 100
 MAX_TILES: Final = 12

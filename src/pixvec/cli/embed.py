@@ -12,7 +12,7 @@ from pixvec.cli.flags import PATH, Command, with_json, with_options
 from pixvec.cli.next_command import next_command, telling_how_to_trust
 from pixvec.cli.notes import saying_log
 from pixvec.cli.streams import STREAM_FORMATS, reads_stdin, writes_stdout
-from pixvec.report import BugsMetError, Report, TooManyFailedError
+from pixvec.pipeline.report import BugsMetError, Report, TooManyFailedError
 from pixvec.run import FileOptions, run_file
 
 

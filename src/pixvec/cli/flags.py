@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 import click
 
 from pixvec import options
-from pixvec.naming import unknown
+from pixvec.formatting.names import unknown
 from pixvec.options import Option, options_of
 
 PATH: Final = click.Path()

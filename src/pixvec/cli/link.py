@@ -11,10 +11,10 @@ import numpy as np
 from pixvec.cli.console import default_progress, say
 from pixvec.cli.flags import PATH, Command, with_json, with_options
 from pixvec.cli.streams import TABLE_FORMATS, reads_stdin, writes_stdout
-from pixvec.export import LinkFileOptions, link_file
-from pixvec.link import Links
-from pixvec.progress import telling_progress
-from pixvec.report import counting_rows
+from pixvec.pipeline.progress import telling_progress
+from pixvec.pipeline.report import counting_rows
+from pixvec.similarity.export import LinkFileOptions, link_file
+from pixvec.similarity.links import Links
 
 
 @click.command(cls=Command)

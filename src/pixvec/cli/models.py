@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import numpy as np
 
-from pixvec.checkpoint import Checkpoint, TextConfig, VisionConfig, load
-from pixvec.checkpoint.known import KNOWN_MODELS
 from pixvec.cli.console import show
 from pixvec.cli.flags import Command, Group, with_json
 from pixvec.cli.plain_table import print_table
 from pixvec.errors import ModelError
 from pixvec.model import ClipModel, ModelOptions
+from pixvec.model.checkpoint import Checkpoint, TextConfig, VisionConfig, load
+from pixvec.model.checkpoint.known import KNOWN_MODELS
 
 if TYPE_CHECKING:
-    from pixvec.parity import Parity
+    from pixvec.reports.parity import Parity
 
 
 _HEADER: Final = ("model", "dim", "px", "MB", "here", "licence", "trained on")
@@ -47,7 +47,7 @@ def _cells(known: dict[str, Any]) -> list[str]:
 
 
 def _is_here(name: str) -> bool:
-    from pixvec.checkpoint.hub import find_cached  # noqa: PLC0415 (the hub's client is heavy)
+    from pixvec.model.checkpoint.hub import find_cached  # noqa: PLC0415 (the hub's client is heavy)
 
     return name == "demo" or find_cached(name) is not None
 
@@ -119,7 +119,7 @@ def _layers(tower: VisionConfig | TextConfig) -> str:
 
 
 def _compare(name: str, *, quiet: bool) -> Parity:
-    from pixvec.parity import compare_with_transformers  # noqa: PLC0415 (torch is heavy, and seldom asked for)
+    from pixvec.reports.parity import compare_with_transformers  # noqa: PLC0415 (torch is heavy, and seldom asked for)
 
     parity = compare_with_transformers(name)
     if not quiet:

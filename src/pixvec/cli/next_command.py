@@ -10,11 +10,11 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-from pixvec.checkpoint import StatedModelError
 from pixvec.cli.streams import STREAM
 from pixvec.codes import ANY_SERVER, code_of, is_retryable
+from pixvec.model.checkpoint import StatedModelError
 from pixvec.options import options_of
-from pixvec.report import Report
+from pixvec.pipeline.report import Report
 from pixvec.run import FileOptions
 
 _SECRET: Final = frozenset(known.name for known in options_of(FileOptions) if known.secret)

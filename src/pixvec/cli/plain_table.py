@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from pixvec.cli.console import terminal_width, visible
-from pixvec.text_width import fitted, width
+from pixvec.formatting.width import fitted, width
 
 _NUMBER: Final = re.compile(r"-?[\d,.]+")
 _GAP: Final = "  "

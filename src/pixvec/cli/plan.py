@@ -11,8 +11,8 @@ from pixvec.cli.console import say, show
 from pixvec.cli.flags import PATH, Command, with_options
 from pixvec.cli.notes import saying_log
 from pixvec.cli.streams import reads_stdin
-from pixvec.planning import PlanOptions, plan_run
-from pixvec.planning.text import plan_text
+from pixvec.reports.planning import PlanOptions, plan_run
+from pixvec.reports.planning.text import plan_text
 
 
 @click.command(cls=Command)

@@ -6,7 +6,7 @@ import resource
 from contextlib import suppress
 from typing import Final
 
-from pixvec.sandbox import forbid_attaching
+from pixvec.images.sandbox import forbid_attaching
 
 _OPEN_FILES: Final = 8_192
 """Room for all connections, twice, and for whatever else a run opens; macOS allows 256 by default."""

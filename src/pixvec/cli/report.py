@@ -15,12 +15,12 @@ from pixvec.cli.embed import embed
 from pixvec.cli.flags import PATH, Command, with_options
 from pixvec.cli.messages import in_flags
 from pixvec.cli.streams import reads_stdin
-from pixvec.output_file import PAGE_ENDINGS, appearing, check_place
-from pixvec.review import ReviewOptions, review_table
-from pixvec.review.findings import Failure, Review
-from pixvec.review.page import render_review
-from pixvec.review.text import review_text
-from pixvec.table import check_output_ending
+from pixvec.reports.review import ReviewOptions, review_table
+from pixvec.reports.review.findings import Failure, Review
+from pixvec.reports.review.page import render_review
+from pixvec.reports.review.text import review_text
+from pixvec.run.output_file import PAGE_ENDINGS, appearing, check_place
+from pixvec.tables import check_output_ending
 
 
 @click.command(cls=Command)

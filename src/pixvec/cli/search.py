@@ -17,15 +17,15 @@ from pixvec.cli.next_command import telling_how_to_trust
 from pixvec.cli.notes import saying_log, saying_warnings
 from pixvec.cli.plain_table import plain_table, print_table
 from pixvec.cli.streams import TABLE_FORMATS, check_stdout, reads_stdin, writing_stdout
-from pixvec.gallery import Shelf, render_gallery
-from pixvec.gallery.rows import Shown, take_records
-from pixvec.naming import unknown
-from pixvec.nearest import Hits
-from pixvec.output_file import PAGE_ENDINGS, appearing, check_place, write_with_columns
-from pixvec.retrieve import COPIES, SIMILARITY, Query, SearchOptions, find_rows
-from pixvec.table import TABLE_ENDINGS, TableReader, check_output_ending, open_frame
-from pixvec.vector_table import find_vector_column, open_rows, provenance_beside, take_rows, vector_provenance
-from pixvec.words import ROW, count, plain_cell
+from pixvec.formatting.names import unknown
+from pixvec.formatting.text import ROW, count, plain_cell
+from pixvec.reports.gallery import Shelf, render_gallery
+from pixvec.reports.gallery.rows import Shown, take_records
+from pixvec.run.output_file import PAGE_ENDINGS, appearing, check_place, write_with_columns
+from pixvec.similarity.nearest import Hits
+from pixvec.similarity.search import COPIES, SIMILARITY, Query, SearchOptions, find_rows
+from pixvec.similarity.vectors import find_vector_column, open_rows, provenance_beside, take_rows, vector_provenance
+from pixvec.tables import TABLE_ENDINGS, TableReader, check_output_ending, open_frame
 
 _TEXT_FORMATS: Final = {"table": (".txt",), "json": (".json",), "html": PAGE_ENDINGS}
 """What is written as text, and the endings of such files."""

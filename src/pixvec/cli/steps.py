@@ -7,7 +7,7 @@ import click
 from pixvec.cli.console import show
 from pixvec.cli.flags import Command
 from pixvec.errors import UsageError
-from pixvec.naming import unknown
+from pixvec.formatting.names import unknown
 from pixvec.recipe import STEPS, describe
 
 

@@ -20,7 +20,7 @@ import click
 from pixvec.cli.console import hide, say_note
 from pixvec.cli.flags import check_json
 from pixvec.errors import RunError, UsageError
-from pixvec.table import content_ending, reporting_write_errors
+from pixvec.tables import content_ending, reporting_write_errors
 
 STREAM: Final = "-"
 STREAM_FORMATS: Final = ("csv", "tsv", "jsonl", "parquet", "arrow", "npy")

@@ -1,7 +1,4 @@
-"""One try: a `URL` -> the bytes behind it, by way of turns, a clock and redirects.
-
-It must not read URL text, judge addresses, know what the bytes mean or whether there will be another try.
-"""
+"""One try: a `URL` -> the bytes behind it, by way of turns, a clock and redirects."""
 
 from __future__ import annotations
 
@@ -16,16 +13,16 @@ from typing import Final
 
 import aiohttp
 
+from pixvec.concurrency.fair_budget import Claim
 from pixvec.errors import FetchError
-from pixvec.fair_budget import Claim
 from pixvec.fetch.budget import Lease
 from pixvec.fetch.clock import Clock
 from pixvec.fetch.failures import as_fetch_error
+from pixvec.fetch.hosts.slots import Slots, Turn
+from pixvec.fetch.http.validators import Validators, read_validators
 from pixvec.fetch.options import FetchOptions
 from pixvec.fetch.requester import Requester
-from pixvec.fetch.slots import Slots, Turn
 from pixvec.fetch.url import URL
-from pixvec.fetch.validators import Validators, read_validators
 
 _REDIRECTS: Final = frozenset([301, 302, 303, 307, 308])
 _PROGRESS_BYTES: Final = 1 << 16

@@ -1,7 +1,4 @@
-"""How far fetching runs ahead: a request waits while too much of what was asked for would be lost in a stop.
-
-It must not know what is asked, nor how rows are kept.
-"""
+"""How far fetching runs ahead: a request waits while too much of what was asked for would be lost in a stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes that bodies in flight share. It must not know what is read, nor from where."""
+"""The bytes that bodies in flight share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from pixvec.fair_budget import Claim, FairBudget, Place
+from pixvec.concurrency.fair_budget import Claim, FairBudget, Place
 
 _STEPS: Final = 1024
 """Into how many steps the budget is cut, in which bodies of unknown length grow."""

@@ -1,7 +1,4 @@
-"""A `URL` -> the bytes behind it, over one HTTP client; files and objects in buckets too, where they are let in.
-
-It must not read URL text, judge addresses or know what the bytes mean.
-"""
+"""A `URL` -> the bytes behind it, over one HTTP client; files and objects in buckets too, where they are let in."""
 
 from __future__ import annotations
 
@@ -20,25 +17,25 @@ import certifi
 from aiohttp.abc import AbstractResolver
 
 from pixvec.errors import FetchError, UsageError
-from pixvec.fetch.address import AddressBlockedError, AddressGuard, parse_allowed
 from pixvec.fetch.attempt import Attempt, Fetched
-from pixvec.fetch.bucket_attempt import BucketAttempt
 from pixvec.fetch.buckets import BucketObject, parse_bucket, parse_object
 from pixvec.fetch.budget import ByteBudget, Lease
 from pixvec.fetch.caller import Caller
-from pixvec.fetch.descriptors import Patience, fitting_connections
-from pixvec.fetch.dns import Names, SystemResolver
+from pixvec.fetch.connections.address import AddressBlockedError, AddressGuard, parse_allowed
+from pixvec.fetch.connections.descriptors import Patience, fitting_connections
+from pixvec.fetch.connections.dns import Names, SystemResolver
+from pixvec.fetch.connections.pool import ConnectionPool
 from pixvec.fetch.files import LocalFile, LocalFiles
-from pixvec.fetch.http_faults import MAX_LINE_BYTES
-from pixvec.fetch.hub import Hub, HubAttempt, find_hub
+from pixvec.fetch.hosts.slots import Slots
+from pixvec.fetch.http.http_faults import MAX_LINE_BYTES
+from pixvec.fetch.http.validators import Validators
 from pixvec.fetch.options import FetchOptions
-from pixvec.fetch.pool import ConnectionPool
 from pixvec.fetch.requester import Requester
 from pixvec.fetch.retries import Retries
-from pixvec.fetch.slots import Slots
-from pixvec.fetch.storage import Storages
+from pixvec.fetch.storage.bucket_attempt import BucketAttempt
+from pixvec.fetch.storage.client import Storages
+from pixvec.fetch.storage.hub import Hub, HubAttempt, find_hub
 from pixvec.fetch.url import URL, parse, parse_path
-from pixvec.fetch.validators import Validators
 
 Place: TypeAlias = URL | LocalFile | BucketObject
 """Where the bytes of a cell are."""

@@ -1,4 +1,4 @@
-"""The time that a try may take, which stands still while the try waits for others. It must not know what is tried."""
+"""The time that a try may take, which stands still while the try waits for others."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A ``data:`` URL -> the bytes in it, by the rules of https://fetch.spec.whatwg.org/#data-urls.
-
-It must not know what the bytes mean; the type that the URL names is not read.
-"""
+"""A ``data:`` URL -> the bytes in it, by the rules of https://fetch.spec.whatwg.org/#data-urls."""
 
 from __future__ import annotations
 

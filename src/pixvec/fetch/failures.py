@@ -13,11 +13,11 @@ from typing import Final
 import aiohttp
 
 from pixvec.errors import FetchError
-from pixvec.fetch.address import AddressBlockedError
-from pixvec.fetch.descriptors import is_shortage
-from pixvec.fetch.dns import UNKNOWN_NAME
-from pixvec.fetch.http_faults import http_fault
-from pixvec.fetch.pool import BrokenBodyError
+from pixvec.fetch.connections.address import AddressBlockedError
+from pixvec.fetch.connections.descriptors import is_shortage
+from pixvec.fetch.connections.dns import UNKNOWN_NAME
+from pixvec.fetch.connections.pool import BrokenBodyError
+from pixvec.fetch.http.http_faults import http_fault
 
 _TABLE: Final[tuple[tuple[type[Exception], str, str], ...]] = (
     # The first that fits counts: classes stand before their bases.

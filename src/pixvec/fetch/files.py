@@ -1,7 +1,4 @@
-"""Local files, where they were asked for: a path -> its bytes. Nothing outside the folder is opened, nothing blocks.
-
-It must not know what the bytes mean.
-"""
+"""Local files, where they were asked for: a path -> its bytes. Nothing outside the folder is opened, nothing blocks."""
 
 from __future__ import annotations
 
@@ -13,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pixvec.concurrency.fair_budget import Claim
 from pixvec.errors import FetchError
-from pixvec.fair_budget import Claim
 from pixvec.fetch.budget import Lease
-from pixvec.fetch.descriptors import is_shortage
+from pixvec.fetch.connections.descriptors import is_shortage
 
 _MAX_READERS: Final = 4
 _MAX_PATH_CHARS: Final = 4096

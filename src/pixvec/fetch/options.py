@@ -1,4 +1,4 @@
-"""The options and limits of fetching. This module must not know how they are kept."""
+"""The options and limits of fetching."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from pixvec.errors import UsageError
-from pixvec.fetch.address import parse_allowed
 from pixvec.fetch.buckets import parse_bucket
-from pixvec.fetch.headers import check_user_agent, parse_header
-from pixvec.fetch.opt_out import parse_opt_out
-from pixvec.fetch.proxy import parse_proxy
+from pixvec.fetch.connections.address import parse_allowed
+from pixvec.fetch.connections.proxy import parse_proxy
+from pixvec.fetch.http.headers import check_user_agent, parse_header
+from pixvec.fetch.http.opt_out import parse_opt_out
 from pixvec.options import Options, limit, option
 
 _MIB: Final = 1 << 20

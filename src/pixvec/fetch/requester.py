@@ -1,7 +1,4 @@
-"""A `URL` -> one request, as the options say: its headers, its proxy, the rules for its answer.
-
-It must not know of redirects, tries or turns.
-"""
+"""A `URL` -> one request, as the options say: its headers, its proxy, the rules for its answer."""
 
 from __future__ import annotations
 
@@ -14,14 +11,14 @@ import yarl
 from aiohttp.abc import AbstractResolver
 
 from pixvec.errors import FetchError
-from pixvec.fetch.address import network_of
-from pixvec.fetch.body import BodyReader, Room
-from pixvec.fetch.descriptors import is_shortage
-from pixvec.fetch.dns import domain_of
-from pixvec.fetch.headers import default_user_agent, parse_header, warn_of_open_header
-from pixvec.fetch.opt_out import OptOut, parse_opt_out
+from pixvec.fetch.connections.address import network_of
+from pixvec.fetch.connections.descriptors import is_shortage
+from pixvec.fetch.connections.dns import domain_of
+from pixvec.fetch.connections.proxy import parse_proxy
+from pixvec.fetch.http.body import BodyReader, Room
+from pixvec.fetch.http.headers import default_user_agent, parse_header, warn_of_open_header
+from pixvec.fetch.http.opt_out import OptOut, parse_opt_out
 from pixvec.fetch.options import FetchOptions
-from pixvec.fetch.proxy import parse_proxy
 from pixvec.fetch.url import URL
 
 

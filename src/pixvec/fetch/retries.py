@@ -1,4 +1,4 @@
-"""The tries of one row: whether there is another, and after what pause. It must not know how a try is made."""
+"""The tries of one row: whether there is another, and after what pause."""
 
 from __future__ import annotations
 

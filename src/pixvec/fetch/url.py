@@ -1,4 +1,4 @@
-"""The text of a cell -> a `URL`: the only place that reads URL text. It must not know what a name resolves to.
+"""The text of a cell -> a `URL`: the only place that reads URL text.
 
 A URL goes on the wire as its cell has it. Only dot segments are resolved, and only what is illegal in a URL is escaped,
 because a URL that was signed and then tidied up is refused by its server.

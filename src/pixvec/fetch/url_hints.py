@@ -1,4 +1,4 @@
-"""A cell that is not one URL -> a sentence that says what it seems to be. It must not know what a URL is in full."""
+"""A cell that is not one URL -> a sentence that says what it seems to be."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.checkpoint import Checkpoint, load
-from pixvec.engine import Graph, Precision, Program, compile_graph, resolve_precision
+from pixvec.concurrency.forks import forget_in_children, once
 from pixvec.errors import ModelError
-from pixvec.forks import forget_in_children, once
+from pixvec.model.checkpoint import Checkpoint, load
+from pixvec.model.engine import Graph, Precision, Program, compile_graph, resolve_precision
 from pixvec.model.tokenizer import ClipTokenizer, Tokens
 from pixvec.model.towers import image_tower, text_tower
 from pixvec.options import Options, option

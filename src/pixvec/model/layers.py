@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.checkpoint import Weights
-from pixvec.engine import Node, constant, fuses_unevenly, ops
+from pixvec.model.checkpoint import Weights
+from pixvec.model.engine import Node, constant, fuses_unevenly, ops
 
 _QUICK_GELU = np.float32(1.702)
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import AddedToken, Encoding, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from pixvec.checkpoint import Checkpoint, TextConfig
-from pixvec.checkpoint.folder import blaming
-from pixvec.checkpoint.vocabulary import Vocabulary, read_vocabulary
 from pixvec.errors import ModelError
+from pixvec.model.checkpoint import Checkpoint, TextConfig
+from pixvec.model.checkpoint.folder import blaming
+from pixvec.model.checkpoint.vocabulary import Vocabulary, read_vocabulary
 
 _START, _END, _END_OF_WORD = "<|startoftext|>", "<|endoftext|>", "</w>"
 _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"

@@ -2,7 +2,6 @@
 
 In: a checkpoint. Out: a graph from crops (B, S, S, 3) uint8, or from token ids (B, T), to embeddings (B, D), not
 normalized, for batches of any size. Names and formulas as in `modeling_clip.py` of Hugging Face transformers 5.23.
-Nothing here knows of files, threads or pictures that are not yet crops.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.checkpoint import Checkpoint, ProcessorConfig, TextConfig, VisionConfig, Weights
-from pixvec.engine import ANY, Graph, Node, constant, ops
+from pixvec.model.checkpoint import Checkpoint, ProcessorConfig, TextConfig, VisionConfig, Weights
+from pixvec.model.engine import ANY, Graph, Node, constant, ops
 from pixvec.model.layers import as_rows, embed_constant, encoder, integers, layer_norm, linear
 
 

@@ -11,13 +11,13 @@ from itertools import chain, islice, pairwise, repeat
 from typing import Final, TypeAlias
 
 from pixvec.fetch import looks_like_url
-from pixvec.naming import cut, instead, shown, unknown
+from pixvec.formatting.names import cut, instead, shown, unknown
 from pixvec.recipe.errors import Problem, RecipeError
 from pixvec.recipe.grammar import parse
 from pixvec.recipe.signature import Slot, Step
 from pixvec.recipe.steps import RUN_OPTIONS
 from pixvec.recipe.values import Call, Column, Columns, Dataset, Input, Model, Output, Place, Recipe, format_value
-from pixvec.table.url_column import header_problem
+from pixvec.tables.url_column import header_problem
 
 _MOST_PROBLEMS: Final = 20
 

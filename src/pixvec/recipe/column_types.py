@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from pixvec.fetch import looks_like_url
 from pixvec.recipe.dataset import Dataset
-from pixvec.table.url_column import N_SAMPLED_CELLS, holds_urls
-from pixvec.vector_table import parse_vector
+from pixvec.similarity.vectors import parse_vector
+from pixvec.tables.url_column import N_SAMPLED_CELLS, holds_urls
 
 MAX_CATEGORIES: Final = 100
 _TEXTS: Final = {"text", "category"}

@@ -11,11 +11,11 @@ from typing import Final, TypeAlias
 
 from pixvec.model import ClipModel, ModelOptions
 from pixvec.options import option
-from pixvec.progress import telling_progress
-from pixvec.report import OnProgress, Report
+from pixvec.pipeline.progress import telling_progress
+from pixvec.pipeline.report import OnProgress, Report
+from pixvec.pipeline.settings import Settings
 from pixvec.run import FailureOptions
-from pixvec.settings import Settings
-from pixvec.table import ReadOptions
+from pixvec.tables import ReadOptions
 
 Tell: TypeAlias = Callable[[str], None]
 """Takes a line for people."""

@@ -16,9 +16,9 @@ from typing import Final, Protocol
 
 import pyarrow as pa
 
-from pixvec.columns import image_cell, open_column
 from pixvec.errors import RunError, UsageError
-from pixvec.table import Frame, ReadOptions, TableReader, expected_rows, open_frame, open_table
+from pixvec.tables import Frame, ReadOptions, TableReader, expected_rows, open_frame, open_table
+from pixvec.tables.columns import image_cell, open_column
 
 CHUNK_ROWS: Final = 512
 _N_SAMPLED_CELLS: Final = 1_000

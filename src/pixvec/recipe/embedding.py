@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pixvec.pipeline import embed_alone
-from pixvec.provenance import provenance, text_provenance
+from pixvec.pipeline.images import embed_alone
+from pixvec.pipeline.provenance import provenance, text_provenance
+from pixvec.pipeline.report import Report
+from pixvec.pipeline.texts import embed_text_cells
 from pixvec.recipe.context import StepContext
 from pixvec.recipe.dataset import CHUNK_ROWS, InputColumn
 from pixvec.recipe.signature import Work
-from pixvec.report import Report
-from pixvec.result_columns import ResultOptions, result_schema, result_table
-from pixvec.texts import embed_text_cells
+from pixvec.tables.result_columns import ResultOptions, result_schema, result_table
 from pixvec.values import Row
 
 _SUFFIXES: Final = ResultOptions(output_column="")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from pixvec.errors import UsageError
+from pixvec.formatting.width import width
 from pixvec.recipe.values import Place
-from pixvec.text_width import width
 
 _LINE_END = re.compile(r"\r\n?|\n")
 _SHOWN_CHARS = 100

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from pixvec.naming import shown
+from pixvec.formatting.names import shown
 from pixvec.recipe.errors import Problem, RecipeError
 from pixvec.recipe.values import Param, Recipe
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
 
-from pixvec.naming import shown
+from pixvec.formatting.names import shown
 from pixvec.recipe.tokens import Token, Tokens
 from pixvec.recipe.values import (
     Call,

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pixvec.link import LinkOptions, Links, link_vectors
+from pixvec.pipeline.report import counting_rows
 from pixvec.recipe.context import StepContext
 from pixvec.recipe.dataset import InputColumn
 from pixvec.recipe.signature import Work
-from pixvec.report import counting_rows
-from pixvec.vector_table import read_vector_column
+from pixvec.similarity.links import LinkOptions, Links, link_vectors
+from pixvec.similarity.vectors import read_vector_column
 
 
 def prepare_links(context: StepContext, params: Mapping[str, Any]) -> Work:

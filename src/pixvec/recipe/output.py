@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from pixvec.output_file import put_with_columns
 from pixvec.recipe.dataset import Dataset
+from pixvec.run.output_file import put_with_columns
 from pixvec.run.work_folder import WorkFolder
-from pixvec.vector_table import provenance_beside
+from pixvec.similarity.vectors import provenance_beside
 
 
 def write(dataset: Dataset, output: Path, work: WorkFolder, *, dropped: Collection[str]) -> None:

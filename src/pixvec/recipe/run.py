@@ -15,9 +15,8 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from pixvec.errors import ModelError, PixvecError, RunError, UsageError
-from pixvec.naming import cut, shown
+from pixvec.formatting.names import cut, shown
 from pixvec.options import takes_options
-from pixvec.output_file import reserved
 from pixvec.recipe.check import check
 from pixvec.recipe.column_types import column_types
 from pixvec.recipe.context import RecipeOptions, StepContext
@@ -31,8 +30,9 @@ from pixvec.recipe.signature import Work
 from pixvec.recipe.steps import STEPS
 from pixvec.recipe.values import Call, Column, Columns, Recipe
 from pixvec.run import judge
-from pixvec.table import TABLE_ENDINGS, check_output
-from pixvec.vector_table import check_one_space
+from pixvec.run.output_file import reserved
+from pixvec.similarity.vectors import check_one_space
+from pixvec.tables import TABLE_ENDINGS, check_output
 
 StrPath: TypeAlias = str | os.PathLike[str]
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Final
 
-from pixvec.link import LinkOptions
 from pixvec.options import options_of
+from pixvec.pipeline.settings import Settings
 from pixvec.recipe.context import RecipeOptions
 from pixvec.recipe.embedding import prepare_images, prepare_texts
 from pixvec.recipe.linking import prepare_links
 from pixvec.recipe.project import prepare_project
 from pixvec.recipe.signature import Parameter, Slot, Step
-from pixvec.result_columns import result_names
-from pixvec.settings import Settings
+from pixvec.similarity.links import LinkOptions
+from pixvec.tables.result_columns import result_names
 
 _DECIDE_VECTORS = ("normalize", "model", "precision", "decode")
 RUN_OPTIONS: Final = {field.name for field in fields(RecipeOptions)}.difference(_DECIDE_VECTORS)

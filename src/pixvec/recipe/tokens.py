@@ -1,11 +1,11 @@
-"""The words of a recipe's text, read one at a time. This module must not know the grammar."""
+"""The words of a recipe's text, read one at a time."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from pixvec.naming import shown
+from pixvec.formatting.names import shown
 from pixvec.recipe.errors import Problem, RecipeError
 from pixvec.recipe.values import PLAIN_NAME, Place
 

@@ -1,7 +1,7 @@
 """A table file in, the same table with result columns out, as a file or as a folder of parts. Work is never lost.
 
 What is finished is kept, part by part, and the same command goes on with it, however the last run ended. The output
-appears whole or not at all. Knows nothing of how a row comes about.
+appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from pixvec.columns import open_column
 from pixvec.errors import PixvecError, UsageError
-from pixvec.own_files import OwnFolder
-from pixvec.report import Report
-from pixvec.result_columns import replaced_columns
+from pixvec.files.own import OwnFolder
+from pixvec.pipeline.report import Report
 from pixvec.run.cells import check_holds_urls
 from pixvec.run.job import CHUNK_ROWS, InputError, Job
 from pixvec.run.kept_rows import count_kept
@@ -34,7 +32,9 @@ from pixvec.run.thumbnails import check_thumbnails, remove_thumbnails
 from pixvec.run.to_file import embed_to_file
 from pixvec.run.to_folder import check_folder, discard_replaced, embed_to_folder
 from pixvec.run.work_folder import REPLACEMENT, WorkFolder, work_folder
-from pixvec.table import TableReader, check_columns, check_output, open_table, pictures_folder
+from pixvec.tables import TableReader, check_columns, check_output, open_table, pictures_folder
+from pixvec.tables.columns import open_column
+from pixvec.tables.result_columns import replaced_columns
 
 __all__ = [
     "FailureOptions",

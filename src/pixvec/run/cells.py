@@ -11,7 +11,7 @@ from typing import Final
 
 from pixvec.errors import UsageError
 from pixvec.fetch import looks_like_url
-from pixvec.settings import Settings
+from pixvec.pipeline.settings import Settings
 
 MAX_CELLS: Final = 100_000
 """Cells that are looked at before a column is taken for one without URLs."""

@@ -16,10 +16,8 @@ from typing import Final, TypeAlias
 
 import pyarrow as pa
 
-from pixvec.columns import open_column
 from pixvec.errors import PixvecError
-from pixvec.own_files import OwnFolder
-from pixvec.result_columns import result_table
+from pixvec.files.own import OwnFolder
 from pixvec.run.digest import RowsDigest
 from pixvec.run.job import Job
 from pixvec.run.part_files import PartWriter
@@ -27,7 +25,9 @@ from pixvec.run.parts import Part, Plan, finished_parts
 from pixvec.run.pieces import Pieces
 from pixvec.run.thumbnails import keep_thumbnails, thumbnails_of
 from pixvec.run.work_folder import REPLACEMENT, UNFINISHED, WorkFolder
-from pixvec.table import Chunk, open_frame
+from pixvec.tables import Chunk, open_frame
+from pixvec.tables.columns import open_column
+from pixvec.tables.result_columns import result_table
 from pixvec.values import Row
 
 FILE_PART_ROWS: Final = 512

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from pixvec.reach import is_widened
+from pixvec.pipeline.reach import is_widened
 
 _WORDS: Final = {
     "embedded": "what is embedded",

@@ -14,18 +14,18 @@ import pyarrow as pa
 
 from pixvec.errors import RunError, UsageError
 from pixvec.model import ClipModel
-from pixvec.pipeline import embed_unordered
-from pixvec.progress import telling_progress
-from pixvec.provenance import folder_facts, provenance, same_bits, text_provenance
-from pixvec.reach import LIFTABLE, lifted_codes, reach, reach_of
-from pixvec.report import OnProgress, Report
-from pixvec.result_columns import result_schema
+from pixvec.pipeline.images import embed_unordered
+from pixvec.pipeline.progress import telling_progress
+from pixvec.pipeline.provenance import folder_facts, provenance, same_bits, text_provenance
+from pixvec.pipeline.reach import LIFTABLE, lifted_codes, reach, reach_of
+from pixvec.pipeline.report import OnProgress, Report
+from pixvec.pipeline.session import Session
+from pixvec.pipeline.texts import embed_text_cells
 from pixvec.run.log import keeping_log, log_path
 from pixvec.run.options import FileOptions
 from pixvec.run.parts import Part
-from pixvec.session import Session
-from pixvec.table import Chunk, TableReader, expected_rows
-from pixvec.texts import embed_text_cells
+from pixvec.tables import Chunk, TableReader, expected_rows
+from pixvec.tables.result_columns import result_schema
 from pixvec.values import Row
 
 CHUNK_ROWS = 512

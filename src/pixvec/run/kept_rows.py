@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.own_files import OwnFolder
+from pixvec.files.own import OwnFolder
 from pixvec.run.parts import Part, check_same_run
 from pixvec.run.piece_files import CELL_HASH_BYTES, ReadPiece
 

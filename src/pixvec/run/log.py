@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from pixvec.errors import UsageError
-from pixvec.own_files import OwnFolder
-from pixvec.report import OnProgress, Report
+from pixvec.files.own import OwnFolder
+from pixvec.pipeline.report import OnProgress, Report
 
 LOG_EVERY_S: Final = 10.0
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pixvec.codes import code_of, is_retryable
 from pixvec.errors import UsageError
 from pixvec.fetch import looks_like_url
+from pixvec.images.thumbnail import MAX_SIDE, MIN_SIDE
 from pixvec.options import option
-from pixvec.report import OnProgress
-from pixvec.result_columns import ResultOptions
+from pixvec.pipeline.report import OnProgress
+from pixvec.pipeline.settings import Settings
 from pixvec.run.outcome import FailureOptions
-from pixvec.settings import Settings
-from pixvec.table import ReadOptions, TableReader, find_text_column, find_url_column
-from pixvec.thumbnail import MAX_SIDE, MIN_SIDE
+from pixvec.tables import ReadOptions, TableReader, find_text_column, find_url_column
+from pixvec.tables.result_columns import ResultOptions
 
 
 @dataclass(frozen=True, kw_only=True)

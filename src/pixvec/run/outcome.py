@@ -10,7 +10,7 @@ from typing import Final
 
 from pixvec.errors import UsageError
 from pixvec.options import Options, option
-from pixvec.report import BugsMetError, Report, TooManyFailedError
+from pixvec.pipeline.report import BugsMetError, Report, TooManyFailedError
 
 _COUNT_OR_SHARE: Final = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from pixvec.errors import UsageError
-from pixvec.own_files import OwnFolder, beside
-from pixvec.provenance import provenance_path, provenance_text
-from pixvec.result_columns import parse_facts, read_provenance
+from pixvec.files.own import OwnFolder, beside
+from pixvec.files.untrusted import MAX_JSON_BYTES
+from pixvec.pipeline.provenance import provenance_path, provenance_text
 from pixvec.run.facts import file_sha256, sha256_of
 from pixvec.run.work_folder import FACTS, WorkFolder
-from pixvec.table import keeps_metadata, open_table, reporting_write_errors
-from pixvec.untrusted import MAX_JSON_BYTES
+from pixvec.tables import keeps_metadata, open_table, reporting_write_errors
+from pixvec.tables.result_columns import parse_facts, read_provenance
 
 _HASH: Final = "table_sha256"
 

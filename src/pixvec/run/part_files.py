@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixvec.errors import RunError
-from pixvec.own_files import OwnFolder
+from pixvec.files.own import OwnFolder
 from pixvec.run.parts import METADATA_KEY, Part, is_refusal
-from pixvec.table import reporting_write_errors
+from pixvec.tables import reporting_write_errors
 
 _ROW_GROUP_BYTES: Final = 64 << 20
 

@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixvec.errors import RunError, UsageError
-from pixvec.own_files import OwnFolder
-from pixvec.result_columns import checked_facts
+from pixvec.files.own import OwnFolder
+from pixvec.files.untrusted import parse_json
 from pixvec.run.facts import differences, file_sha256
 from pixvec.run.piece_files import ReadPiece, list_pieces
 from pixvec.run.work_folder import REPLACEMENT, WorkFolder
-from pixvec.untrusted import parse_json
+from pixvec.tables.result_columns import checked_facts
 
 METADATA_KEY: Final = b"pixvec.part"
 

@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pixvec.own_files import OwnFolder
-from pixvec.result_columns import checked_facts, result_rows
-from pixvec.untrusted import parse_json
+from pixvec.files.own import OwnFolder
+from pixvec.files.untrusted import parse_json
+from pixvec.tables.result_columns import checked_facts, result_rows
 from pixvec.values import Row
 
 CELL_HASH_BYTES: Final = 16

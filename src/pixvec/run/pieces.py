@@ -15,14 +15,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.own_files import OwnFolder
-from pixvec.report import OnProgress, Report
-from pixvec.result_columns import result_table
+from pixvec.files.own import OwnFolder
+from pixvec.pipeline.report import OnProgress, Report
 from pixvec.run.job import Job
 from pixvec.run.kept_rows import KeptRows
 from pixvec.run.parts import Part
 from pixvec.run.piece_files import PieceFile, list_pieces, next_number, piece_name, read_rows
-from pixvec.table import reporting_write_errors
+from pixvec.tables import reporting_write_errors
+from pixvec.tables.result_columns import result_table
 from pixvec.values import Row
 
 _PENDING_ROWS: Final = 24

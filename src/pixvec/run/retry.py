@@ -20,12 +20,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pixvec.columns import open_column
 from pixvec.errors import UsageError
-from pixvec.own_files import OwnFolder
-from pixvec.provenance import model_stated
-from pixvec.reach import LIFTABLE, lifted_codes, reach
-from pixvec.result_columns import read_provenance, restated, result_names, result_table
+from pixvec.files.own import OwnFolder
+from pixvec.pipeline.provenance import model_stated
+from pixvec.pipeline.reach import LIFTABLE, lifted_codes, reach
 from pixvec.run.embedding import embed_parts
 from pixvec.run.facts import differences, file_sha256
 from pixvec.run.job import CHUNK_ROWS, Job
@@ -36,9 +34,11 @@ from pixvec.run.parts import Part, finished_parts, list_parts, remove_obsolete_p
 from pixvec.run.pieces import Pieces
 from pixvec.run.thumbnails import keep_thumbnails, put_thumbnails, thumbnails_of
 from pixvec.run.work_folder import REPLACEMENT, UNFINISHED, WorkFolder
-from pixvec.table import Chunk, TableReader, create_table, open_table
-from pixvec.table.cell_text import is_text, recast
-from pixvec.table.parquet import ParquetReader
+from pixvec.tables import Chunk, TableReader, create_table, open_table
+from pixvec.tables.cell_text import is_text, recast
+from pixvec.tables.columns import open_column
+from pixvec.tables.formats.parquet import ParquetReader
+from pixvec.tables.result_columns import read_provenance, restated, result_names, result_table
 from pixvec.values import Row
 
 Mask: TypeAlias = NDArray[np.bool_]

@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pixvec.errors import UsageError
-from pixvec.own_files import OwnFolder
-from pixvec.result_columns import result_names
+from pixvec.files.own import OwnFolder
 from pixvec.run.job import Job
 from pixvec.run.parts import Part
+from pixvec.run.thumbnail_file import ROW_GROUP_ROWS, SCHEMA, thumbnails_path
 from pixvec.run.work_folder import UNFINISHED, WorkFolder
-from pixvec.table import reporting_write_errors
-from pixvec.thumbnail_file import ROW_GROUP_ROWS, SCHEMA, thumbnails_path
+from pixvec.tables import reporting_write_errors
+from pixvec.tables.result_columns import result_names
 from pixvec.values import Row
 
 Thumbnails: TypeAlias = Mapping[bytes, bytes]

@@ -10,11 +10,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pixvec.columns import open_column
 from pixvec.errors import RunError, UsageError
-from pixvec.own_files import OwnFolder
-from pixvec.provenance import provenance_path
-from pixvec.result_columns import result_names, result_schema
+from pixvec.files.own import OwnFolder
+from pixvec.pipeline.provenance import provenance_path
 from pixvec.run.embedding import FILE_PART_ROWS, by_part, embed_parts, input_change
 from pixvec.run.facts import differences
 from pixvec.run.job import CHUNK_ROWS, InputError, Job
@@ -23,7 +21,9 @@ from pixvec.run.part_files import Results
 from pixvec.run.parts import Part, Plan, remove_obsolete_parts, remove_parts, replacement_folder
 from pixvec.run.thumbnails import put_thumbnails, say_without_thumbnails
 from pixvec.run.work_folder import WorkFolder
-from pixvec.table import Chunk, TableWriter, content_sha256, create_table, open_table, reporting_write_errors
+from pixvec.tables import Chunk, TableWriter, content_sha256, create_table, open_table, reporting_write_errors
+from pixvec.tables.columns import open_column
+from pixvec.tables.result_columns import result_names, result_schema
 
 
 def embed_to_file(job: Job, work: WorkFolder, place: Path) -> None:

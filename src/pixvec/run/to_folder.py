@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pixvec.errors import UsageError
-from pixvec.own_files import OwnFolder
-from pixvec.result_columns import result_table
+from pixvec.files.own import OwnFolder
 from pixvec.run.digest import RowsDigest
 from pixvec.run.embedding import embed_parts
 from pixvec.run.job import Job
@@ -19,7 +18,8 @@ from pixvec.run.part_files import PartWriter
 from pixvec.run.parts import Part, list_parts, read_written, replacement_folder
 from pixvec.run.thumbnails import put_thumbnails
 from pixvec.run.work_folder import REPLACED, REPLACEMENT, UNFINISHED, WorkFolder
-from pixvec.table import check_path, open_frame, reporting_write_errors
+from pixvec.tables import check_path, open_frame, reporting_write_errors
+from pixvec.tables.result_columns import result_table
 
 _PASSED_OVER: Final = (".", "_")
 """How names begin that readers of folders pass over."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from pixvec.errors import UsageError
-from pixvec.own_files import OwnFolder, beside
-from pixvec.table import reporting_write_errors
+from pixvec.files.own import OwnFolder, beside
+from pixvec.tables import reporting_write_errors
 
 UNFINISHED: Final = "unfinished"
 """How the names of parts that are being written begin; a table has the output's name."""

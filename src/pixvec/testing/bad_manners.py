@@ -1,7 +1,4 @@
-"""What a local image server does not do by itself: answers that change from time to time, and hosts that are not there.
-
-It must not know pixvec.
-"""
+"""What the local image server lacks: answers that change from time to time, and hosts that are not there."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.checkpoint.config import TextConfig, VisionConfig
-from pixvec.checkpoint.tensors import text_tensors, vision_tensors
+from pixvec.model.checkpoint.config import TextConfig, VisionConfig
+from pixvec.model.checkpoint.tensors import text_tensors, vision_tensors
 from pixvec.testing.tokenizers import write_tokenizer, write_vocabulary
 from pixvec.testing.weight_files import Arrays, FloatType, write_safetensors, write_shards, write_torch_zip
 

@@ -1,6 +1,6 @@
 """A small web with every kind of fault, for columns of URLs: what goes wrong, and what a row of it must come to.
 
-In: how many rows. Out: cells, with the answers behind them put up. It must not know pixvec.
+In: how many rows. Out: cells, with the answers behind them put up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A local image server that does exactly what a test tells it to, bad manners included. It must not know pixvec.
+"""A local image server that does exactly what a test tells it to, bad manners included.
 
 As a program (``python -m pixvec.testing.server FOLDER``) it serves the files of a folder, and prints its address first.
 """

@@ -1,7 +1,6 @@
 """Tensors -> the files that checkpoints keep them in, written without torch.
 
 In: arrays by name. Out: a safetensors file, shards of it, or a ``pytorch_model.bin`` as torch would write it.
-It must not know whose tensors they are.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Threads, event loops, processor cores and forks, for work of any kind."""

@@ -1,0 +1,1 @@
+"""Names and addresses -> connections, to no address that must not be dialled."""

@@ -1,0 +1,1 @@
+"""Requests and answers of HTTP: headers, bodies, encodings, conditions, opt-outs, faults."""

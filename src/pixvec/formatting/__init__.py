@@ -1,0 +1,1 @@
+"""Numbers, names and text -> words that people read."""

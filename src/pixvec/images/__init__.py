@@ -1,0 +1,1 @@
+"""Bytes of an image file -> pixels as the model takes them: decoding, preprocessing, and the processes that do it."""

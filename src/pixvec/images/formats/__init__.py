@@ -1,0 +1,1 @@
+"""Formats of image files: what decides their pixels, and whether these are all there."""

@@ -1,0 +1,1 @@
+"""What a run will meet or has met, and pages that show images."""

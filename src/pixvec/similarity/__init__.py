@@ -1,0 +1,1 @@
+"""What vectors are for: links, search, duplicates and exports."""
