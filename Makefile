@@ -8,7 +8,7 @@ TORCH := torch==2.13.0
 OURS := ceiling pixvec pixvec-fp32 pixvec-in-call transformers-batches transformers-batches-bf16 transformers-one-by-one
 BENCH :=
 
-.PHONY: help demo test test-all lint docs bench bench-peers golden clean
+.PHONY: help demo test test-all test-oracle test-long lint docs bench bench-peers golden clean
 .DEFAULT_GOAL := help
 
 help:  ## list these words
@@ -20,10 +20,15 @@ demo: $(VENV)/base.done  ## embed 300 URLs of drawn pictures over real HTTP, sea
 test: $(VENV)/test.done  ## run every test that needs no reference implementation
 	$(VENV)/bin/python -m pytest
 
-test-all: test $(VENV_ALL)/all.done  ## run the same, and then the tests that compare with torch and transformers
-	$(VENV_ALL)/bin/python -m pytest -m oracle
+test-all: test test-oracle  ## run the same, and then the tests that compare with torch and transformers
 
-lint: $(VENV)/lint.done  ## check style, types and the floors of the house
+test-oracle: $(VENV_ALL)/all.done  ## run only the tests that compare with torch and transformers
+	$(VENV_ALL)/bin/python -m pytest -m "oracle and not long" --forbid-skips
+
+test-long: $(VENV_ALL)/all.done  ## run the long variants of tests: full-size models, and every point where a run can be killed
+	$(VENV_ALL)/bin/python -m pytest -m long
+
+lint: $(VENV)/lint.done  ## check style, types and layers
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
