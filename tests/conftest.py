@@ -18,9 +18,7 @@ _OF_THE_PROCESSOR: Final = ("no bf16", "this processor")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--forbid-skips", action="store_true", help="fail if a test is skipped that this processor can run"
-    )
+    parser.addoption("--forbid-skips", action="store_true", help="fail if a test is skipped that can run here")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -65,7 +65,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, site: ImageServer, checkpoin
     return contents(run.folder)
 
 
-@pytest.mark.parametrize("output", ["out.csv", "out/"])
+@pytest.mark.parametrize("output", ["out.csv", pytest.param("out/", marks=pytest.mark.long)])
 def test_an_end_at_each_change_of_the_file_system(
     output: str, run: Run, crashing: Crashing, whole: dict[str, bytes]
 ) -> None:
@@ -77,7 +77,7 @@ def test_an_end_at_each_change_of_the_file_system(
     assert left(run) == {name: data for name, data in whole.items() if name.startswith(output)}
 
 
-@pytest.mark.parametrize("output", ["out.csv", "out/"])
+@pytest.mark.parametrize("output", [pytest.param("out.csv", marks=pytest.mark.long), "out/"])
 def test_an_end_at_each_change_of_a_run_that_keeps_thumbnails(output: str, run: Run, crashing: Crashing) -> None:
     n_changes, thumbnails = 1, f"{output.rstrip('/')}.thumbnails.parquet"
     while crashing(run, output, n_changes=n_changes, thumbnails=16) == KILLED:
@@ -90,7 +90,7 @@ def test_an_end_at_each_change_of_a_run_that_keeps_thumbnails(output: str, run: 
     assert killed == left(run)
 
 
-@pytest.mark.parametrize("output", ["out.parquet", "out/"])
+@pytest.mark.parametrize("output", ["out.parquet", pytest.param("out/", marks=pytest.mark.long)])
 def test_an_end_at_each_change_while_an_output_is_replaced(
     output: str, run: Run, crashing: Crashing, whole: dict[str, bytes]
 ) -> None:

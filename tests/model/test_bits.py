@@ -1,32 +1,35 @@
-"""The same bytes give the same vector, bit for bit, in ViT-B/32's full size: no batch, neighbour or order counts.
-
-Needs no transformers.
-"""
+"""The same bytes give the same vector, bit for bit, in layers of ViT-B/32's size, whatever is embedded beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from pixvec import Embedder
 from pixvec.model.engine import resolve_precision
+from pixvec.testing.checkpoints import make_checkpoint
 from pixvec.testing.images import image_bytes
 
 pytestmark = pytest.mark.timeout(400)  # a full-size model, beside other load
 
-PRECISIONS = [
-    "fp32",
-    pytest.param("bf16", marks=pytest.mark.skipif(resolve_precision("auto") == "fp32", reason="no bf16")),
+NEEDS_BF16 = pytest.mark.skipif(resolve_precision("auto") == "fp32", reason="no bf16")
+MODELS = [
+    pytest.param("fp32", 2, id="fp32"),
+    pytest.param("bf16", 2, id="bf16", marks=NEEDS_BF16),
+    pytest.param("fp32", 12, id="fp32, all layers", marks=pytest.mark.long),
+    pytest.param("bf16", 12, id="bf16, all layers", marks=[pytest.mark.long, NEEDS_BF16]),
 ]
 BODIES = [image_bytes(size=(300 + seed, 480), seed=seed) for seed in range(41)]
 """More than a batch."""
 
 
-@pytest.fixture(scope="module", params=PRECISIONS)
-def embedder(request: pytest.FixtureRequest, base_patch32: Path) -> Iterator[Embedder]:
-    with Embedder(model=str(base_patch32), precision=request.param) as embedder:
+@pytest.fixture(scope="module", params=MODELS)
+def embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedder]:
+    precision, n_layers = request.param
+    layers = {"num_hidden_layers": n_layers}
+    model = make_checkpoint(tmp_path_factory.mktemp("model"), "vit-base-patch32", vision=layers, vision_only=True)
+    with Embedder(model=model, precision=precision) as embedder:
         yield embedder
 
 
