@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pixvec import Embedder
 from pixvec.pipeline.thumbnails import data_url
-from pixvec.reports.gallery import Shelf, Tile, render_gallery
+from pixvec.reports.gallery import Section, Tile, render_gallery
 from pixvec.run.thumbnail_file import read_thumbnails
 from pixvec.tables.result_columns import read_vectors
 from pixvec.testing.images import encode
@@ -43,9 +43,9 @@ def main(n_pictures: int = N_PICTURES) -> None:
         command = prepare(server, table, output, n_pictures)
         print("$ pixvec", *command, flush=True)
         subprocess.run([sys.executable, "-m", "pixvec", *command], check=True)
-    shelves = list(show(output))
+    sections = list(show(output))
     text = "Drawn pictures, embedded by pixvec with its demo model, which knows this drawn world and nothing else."
-    (FOLDER / "gallery.html").write_text(render_gallery("pixvec demo", shelves, text=text), encoding="utf-8")
+    (FOLDER / "gallery.html").write_text(render_gallery("pixvec demo", sections, text=text), encoding="utf-8")
     print(f"\nThe table is in {output}, a page with the pictures in {FOLDER / 'gallery.html'}.")
 
 
@@ -88,20 +88,20 @@ def bad_rows(server: ImageServer) -> Iterator[tuple[str, str]]:
     yield from [("nothing", "")] * 3
 
 
-def show(path: Path) -> Iterator[Shelf]:
-    """Print searches, neighbours and failures, and give each as a shelf for the page."""
+def show(path: Path) -> Iterator[Section]:
+    """Print searches, neighbours and failures, and give each as a section for the page."""
     table = pq.read_table(path)
     column = table["embedding"].combine_chunks()
     vectors, records = read_vectors(table["embedding"]), table.drop_columns(["embedding"]).to_pylist()
     pictures = thumbnails(path, records)
     with Embedder(model="demo") as embedder:
         for query, vector in zip(QUERIES, embedder.embed_query(list(QUERIES)), strict=True):
-            yield shelf(f"Words: “{query}”", nearest(vectors, vector), records, pictures)
+            yield section(f"Words: “{query}”", nearest(vectors, vector), records, pictures)
     first = next(index for index, is_valid in enumerate(column.is_valid().to_pylist()) if is_valid)
-    yield shelf(f"Nearest to: {records[first]['title']}", nearest(vectors, vectors[first]), records, pictures)
+    yield section(f"Nearest to: {records[first]['title']}", nearest(vectors, vectors[first]), records, pictures)
     yield failures(records)
     everything = [(index, 1.0) for index, record in enumerate(records) if record["embedding_error"] is None]
-    yield Shelf("All pictures", [tile(records[index], "", pictures) for index, _ in everything])
+    yield Section("All pictures", [tile(records[index], "", pictures) for index, _ in everything])
 
 
 def thumbnails(path: Path, records: list[dict[str, Any]]) -> dict[bytes, str]:
@@ -116,25 +116,25 @@ def nearest(vectors: Vectors, vector: Vector) -> list[tuple[int, float]]:
     return [(int(index), float(cosines[index])) for index in np.argsort(-cosines)[:K]]
 
 
-def shelf(
+def section(
     title: str, found: list[tuple[int, float]], records: list[dict[str, Any]], pictures: dict[bytes, str]
-) -> Shelf:
-    """Print what was found, and give it as a shelf."""
+) -> Section:
+    """Print what was found, and give it as a section."""
     print(f"\n{title}")
     for index, cosine in found:
         print(f"  {cosine:.3f}  {records[index]['title']}")
-    return Shelf(title, [tile(records[index], f"{cosine:.3f}", pictures) for index, cosine in found])
+    return Section(title, [tile(records[index], f"{cosine:.3f}", pictures) for index, cosine in found])
 
 
-def failures(records: list[dict[str, Any]]) -> Shelf:
-    """Print the causes of failure with an example each, and give the failed rows as a shelf."""
+def failures(records: list[dict[str, Any]]) -> Section:
+    """Print the causes of failure with an example each, and give the failed rows as a section."""
     failed = [record for record in records if record["embedding_error"]]
     print("\nRows without a vector")
     for code, n in sorted(Counter(record["embedding_error"] for record in failed).items()):
         example = next(record for record in failed if record["embedding_error"] == code)
         print(f"  {n:2}  {code:16} {example['title']}: {example['embedding_detail']}")
     notes = ((record, f"{record['embedding_error']}: {record['embedding_detail']}") for record in failed)
-    return Shelf("Rows without a vector", [tile(record, note, {}) for record, note in notes])
+    return Section("Rows without a vector", [tile(record, note, {}) for record, note in notes])
 
 
 def tile(record: dict[str, Any], note: str, pictures: dict[bytes, str]) -> Tile:

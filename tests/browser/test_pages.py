@@ -12,10 +12,10 @@ from typing import TypeAlias
 
 import pytest
 
-from pixvec.cli.dedupe import MAX_SHELVES, MAX_TILES, SHELVES_PER_PAGE
+from pixvec.cli.dedupe import MAX_SECTIONS, MAX_TILES, SECTIONS_PER_PAGE
 from pixvec.formatting.bidi import isolated
 from pixvec.pipeline.thumbnails import data_url
-from pixvec.reports.gallery import Shelf, Tile, render_gallery
+from pixvec.reports.gallery import Section, Tile, render_gallery
 from pixvec.reports.notebook import Gallery
 from pixvec.reports.review import ReviewOptions, review_table
 from pixvec.reports.review.page import render_review
@@ -84,14 +84,14 @@ def found_page(_words: list[str], _folder: Path) -> str:
         Tile("a cat", "row 1", data_url(encode(draw(), "WEBP")), is_marked=True),
         Tile("a dog", "row 2", missing="http_404"),
     ]
-    shelves = [Shelf("Group", tiles, text="some text")] * 3
-    return render_gallery("Found", shelves, text="text", facts={"Model": "demo"}, shelves_per_page=2)
+    sections = [Section("Group", tiles, text="some text")] * 3
+    return render_gallery("Found", sections, text="text", facts={"Model": "demo"}, sections_per_page=2)
 
 
 def gallery_page(words: list[str], folder: Path) -> str:
     """A gallery that holds the words wherever a stranger's can stand."""
     tiles = [Tile(word, word, data_url(encode(draw(), "WEBP")), link=f"https://a.example/{word}") for word in words]
-    return render_gallery(words[0], [Shelf(word, [*tiles, Tile(word, link=word)]) for word in words])
+    return render_gallery(words[0], [Section(word, [*tiles, Tile(word, link=word)]) for word in words])
 
 
 @pytest.mark.parametrize("make_page", [review_page, gallery_page])
@@ -189,8 +189,8 @@ def test_as_many_duplicates_as_there_may_be_are_no_endless_page(browse: Browse) 
             "a name", "cosine 0.9876\nrow 1 and 2 more with the same file\n640 x 480", data_url(encode(draw(), "WEBP"))
         )
     ]
-    shelves = [Shelf(f"group {number}", tiles * MAX_TILES) for number in range(MAX_SHELVES)]
-    page = render_gallery("Near-duplicates", shelves, shelves_per_page=SHELVES_PER_PAGE)
+    sections = [Section(f"group {number}", tiles * MAX_TILES) for number in range(MAX_SECTIONS)]
+    page = render_gallery("Near-duplicates", sections, sections_per_page=SECTIONS_PER_PAGE)
     shown = browse(with_script(page, "document.title = `${document.documentElement.scrollHeight} pixels`"))
     height = re.search(r"<title>(\d+) pixels", shown)
     assert height is not None

@@ -21,7 +21,7 @@ class Fetch(Protocol):
 
 
 class FakeDNS(AbstractResolver):
-    """Answers from a table: addresses, or an error to raise. Each name may have several answers, given in turn."""
+    """Answers from a table: addresses, or an error to raise. Each name may have several answers, given in permit."""
 
     def __init__(self, **answers: list[list[str]] | OSError) -> None:
         self._answers = {name if "." in name else name.replace("_", "."): answer for name, answer in answers.items()}

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pixvec.formatting.bidi import ascii_url, isolated
-from pixvec.reports.gallery import Shelf, Tile, render_gallery
+from pixvec.reports.gallery import Section, Tile, render_gallery
 from pixvec.reports.review import ReviewOptions, review_table
 from pixvec.reports.review.page import render_review
 
@@ -61,7 +61,7 @@ def test_a_gallery_isolates_every_text() -> None:
     named = Tile(EVIL, EVIL, link=f"http://a.example/{EVIL}")
     page = render_gallery(
         EVIL,
-        [Shelf(EVIL, [named, Tile(EVIL, thumbnail="data:image/webp;base64,"), Tile("", missing=EVIL)], EVIL)],
+        [Section(EVIL, [named, Tile(EVIL, thumbnail="data:image/webp;base64,"), Tile("", missing=EVIL)], EVIL)],
         text=EVIL,
         facts={EVIL: EVIL},
     )

@@ -29,7 +29,7 @@ from pixvec.errors import UsageError
 from pixvec.fetch import Validators
 from pixvec.model import ClipModel
 from pixvec.model.checkpoint import load
-from pixvec.pipeline.cache.entries import Source, pack_row, pack_source, unpack_row, unpack_source
+from pixvec.pipeline.cache.entries import StoredSource, pack_row, pack_source, unpack_row, unpack_source
 from pixvec.pipeline.cache.store import Store
 from pixvec.pipeline.images import embed_alone
 from pixvec.pipeline.report import Report
@@ -398,7 +398,7 @@ def test_what_a_stranger_says_of_a_url_adds_no_header(run: Run, site: Site, tmp_
 def journal_that_deletes(victim: Path, database: Path) -> bytes:
     """Write a rollback journal of SQLite's that has nothing to roll back, and belongs to a journal of several files.
 
-    Source of the format: https://www.sqlite.org/fileformat2.html, section 3, and ``pager.c`` of SQLite 3.45.
+    StoredSource of the format: https://www.sqlite.org/fileformat2.html, section 3, and ``pager.c`` of SQLite 3.45.
     """
     magic, page_bytes, name = bytes.fromhex("d9d505f920a163d7"), 16_384, os.fsencode(victim)
     header = magic + struct.pack(">IIIII", 0, 0, database.stat().st_size // page_bytes, 512, page_bytes)
@@ -572,8 +572,8 @@ def test_a_row_comes_back_bit_for_bit(row: Row) -> None:
     assert bits([unpack_row(pack_row(row))]) == bits([row])
 
 
-@given(st.builds(Source, sha256=st.binary(max_size=32), validators=st.builds(Validators, texts, texts, texts)))
-def test_what_is_known_of_a_url_comes_back(source: Source) -> None:
+@given(st.builds(StoredSource, sha256=st.binary(max_size=32), validators=st.builds(Validators, texts, texts, texts)))
+def test_what_is_known_of_a_url_comes_back(source: StoredSource) -> None:
     assert unpack_source(pack_source(source)) == source
 
 

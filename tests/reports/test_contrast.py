@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pixvec.reports.gallery import Shelf, Tile, render_gallery
+from pixvec.reports.gallery import Section, Tile, render_gallery
 from pixvec.reports.review import ReviewOptions, review_table
 from pixvec.reports.review.page import render_review
 from tests.reports.contrast import contrast, palettes
@@ -21,7 +21,7 @@ def pages(tmp_path: Path) -> dict[str, str]:
     table = write_reviewed(tmp_path / "t.parquet", cells, [embedded(), failed("http_404"), failed("timeout")])
     return {
         "report": render_review(review_table(table, ReviewOptions())),
-        "gallery": render_gallery("t", [Shelf("s", [Tile("c", "n", is_marked=True)])]),
+        "gallery": render_gallery("t", [Section("s", [Tile("c", "n", is_marked=True)])]),
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 from pixvec.errors import RowError
 from pixvec.pipeline.settings import ImageOptions
 from pixvec.pipeline.thumbnails import data_url, fetch_thumbnails
-from pixvec.reports.gallery import Shelf, Tile, render_gallery
+from pixvec.reports.gallery import Section, Tile, render_gallery
 from pixvec.testing.images import draw, encode
 from pixvec.testing.server import ImageServer
 
@@ -41,8 +41,8 @@ class Elements(HTMLParser):
 def test_what_strangers_wrote_is_text(words: str) -> None:
     tile = Tile(words, note=words, thumbnail=data_url(encode(draw(), "WEBP")), link=f"https://a.example/{words}")
     tame = Tile("words", note="words", thumbnail=data_url(encode(draw(), "WEBP")), link="https://a.example/words")
-    page = Elements(render_gallery(words, [Shelf(words, [tile], text=words)], text=words))
-    expected = Elements(render_gallery("words", [Shelf("words", [tame], text="words")], text="words"))
+    page = Elements(render_gallery(words, [Section(words, [tile], text=words)], text=words))
+    expected = Elements(render_gallery("words", [Section("words", [tame], text="words")], text="words"))
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in expected.tags]
     assert [sorted(attributes) for _, attributes in page.tags] == [
         sorted(attributes) for _, attributes in expected.tags
@@ -61,13 +61,13 @@ def test_what_strangers_wrote_is_text(words: str) -> None:
     ],
 )
 def test_only_web_links_are_links(link: str | None, followed: bool) -> None:
-    page = Elements(render_gallery("t", [Shelf("s", [Tile("c", link=link)])]))
+    page = Elements(render_gallery("t", [Section("s", [Tile("c", link=link)])]))
     links = [attributes for tag, attributes in page.tags if tag == "a"]
     assert links == ([{"href": link, "rel": "noreferrer"}] if followed else [])
 
 
 def test_the_page_loads_nothing() -> None:
-    page = render_gallery("t", [Shelf("s", [Tile("c", thumbnail=data_url(encode(draw(), "WEBP")))])])
+    page = render_gallery("t", [Section("s", [Tile("c", thumbnail=data_url(encode(draw(), "WEBP")))])])
     sources = [attributes["src"] for tag, attributes in Elements(page).tags if "src" in attributes]
     assert all(source and source.startswith("data:image/webp;base64,") for source in sources)
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in page
@@ -93,14 +93,14 @@ def test_thumbnails_are_fetched_under_the_guard(server: ImageServer) -> None:
 
 
 def test_a_marked_tile_stands_out_and_an_empty_frame_says_why() -> None:
-    page = Elements(render_gallery("t", [Shelf("s", [Tile("c", is_marked=True, missing="http_404"), Tile("d")])]))
+    page = Elements(render_gallery("t", [Section("s", [Tile("c", is_marked=True, missing="http_404"), Tile("d")])]))
     assert [attributes.get("class") for tag, attributes in page.tags if tag == "li"] == ["marked", None]
     assert page.text.count("http_404") == page.text.count("no image") == 1
 
 
 def test_a_click_enlarges_an_image_and_another_leads_back() -> None:
     image = data_url(encode(draw(), "WEBP"))
-    page = Elements(render_gallery("t", [Shelf("s", [Tile("a", thumbnail=image), Tile("b", thumbnail=image)])]))
+    page = Elements(render_gallery("t", [Section("s", [Tile("a", thumbnail=image), Tile("b", thumbnail=image)])]))
     items = [attributes["id"] for tag, attributes in page.tags if tag == "li"]
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
     assert links == [f"#{items[0]}", "#closed", f"#{items[1]}", f"#{items[1]}", f"#{items[0]}", "#closed"]
@@ -108,17 +108,17 @@ def test_a_click_enlarges_an_image_and_another_leads_back() -> None:
 
 def test_every_image_has_a_text_in_its_place() -> None:
     image = data_url(encode(draw(), "WEBP"))
-    page = Elements(render_gallery("t", [Shelf("s", [Tile("a cat", thumbnail=image), Tile("", thumbnail=image)])]))
+    page = Elements(render_gallery("t", [Section("s", [Tile("a cat", thumbnail=image), Tile("", thumbnail=image)])]))
     assert [attributes["alt"] for tag, attributes in page.tags if tag == "img"] == ["a cat", "image without a name"]
 
 
 def test_many_shelves_are_pages_of_which_one_is_open() -> None:
-    shelves = [Shelf(f"shelf {number}", [Tile("c")]) for number in range(5)]
-    page = Elements(render_gallery("t", shelves, shelves_per_page=2))
+    sections = [Section(f"section {number}", [Tile("c")]) for number in range(5)]
+    page = Elements(render_gallery("t", sections, sections_per_page=2))
     pages = [attributes for tag, attributes in page.tags if tag == "details"]
     assert pages == [{"name": "pages", "open": None}, {"name": "pages"}, {"name": "pages"}]
     assert all(words in page.text for words in ("Groups 1 to 2", "Groups 3 to 4", "Groups 5 to 5"))
-    assert "details" not in {tag for tag, _ in Elements(render_gallery("t", shelves, shelves_per_page=5)).tags}
+    assert "details" not in {tag for tag, _ in Elements(render_gallery("t", sections, sections_per_page=5)).tags}
 
 
 def test_facts_are_names_and_what_they_stand_for() -> None:

@@ -18,16 +18,16 @@ from pixvec.cli.notes import saying_log
 from pixvec.cli.streams import TABLE_FORMATS, reads_stdin, writes_stdout
 from pixvec.formatting.text import count
 from pixvec.pipeline.settings import ImageOptions
-from pixvec.reports.gallery import Shelf, render_gallery
+from pixvec.reports.gallery import Section, render_gallery
 from pixvec.reports.gallery.rows import Shown, take_records
 from pixvec.run.output_file import PAGE_ENDINGS, appearing, check_new_columns, check_places, write_with_columns
 from pixvec.similarity.duplicates import BEST, GROUP, DuplicateOptions, Duplicates, Numbers, find_duplicates
 from pixvec.similarity.vectors import find_vector_column, provenance_beside, vector_provenance
 from pixvec.tables import TABLE_ENDINGS, TableReader, check_output, check_output_ending, open_table
 
-MAX_SHELVES: Final = 100
+MAX_SECTIONS: Final = 100
 MAX_TILES: Final = 12
-SHELVES_PER_PAGE: Final = 10
+SECTIONS_PER_PAGE: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +108,11 @@ def _write(
 def _page(reader: TableReader, found: Duplicates, shown: Shown, options: _Options) -> str:
     """Show the largest groups, each with its first images, the best one first."""
     listed = found.groups()
-    largest = "" if len(listed) <= MAX_SHELVES else f"; the largest {MAX_SHELVES} groups are shown"
+    largest = "" if len(listed) <= MAX_SECTIONS else f"; the largest {MAX_SECTIONS} groups are shown"
     text = f"{found}{largest}. Rows are counted from 0."
-    groups = [_copies(found, group) for group in listed[:MAX_SHELVES]]
-    shelves = list(_shelves(reader, found, groups, shown, options))
-    return render_gallery("Near-duplicates", shelves, text=text, shelves_per_page=SHELVES_PER_PAGE)
+    groups = [_copies(found, group) for group in listed[:MAX_SECTIONS]]
+    sections = list(_sections(reader, found, groups, shown, options))
+    return render_gallery("Near-duplicates", sections, text=text, sections_per_page=SECTIONS_PER_PAGE)
 
 
 def _copies(found: Duplicates, group: Numbers) -> list[Numbers]:
@@ -123,9 +123,9 @@ def _copies(found: Duplicates, group: Numbers) -> list[Numbers]:
     return [group[images == image] for image in np.argsort(firsts)]
 
 
-def _shelves(
+def _sections(
     reader: TableReader, found: Duplicates, groups: list[list[Numbers]], shown: Shown, options: _Options
-) -> Iterator[Shelf]:
+) -> Iterator[Section]:
     listed = [group[:MAX_TILES] for group in groups]
     rows = [int(copies[0]) for group in listed for copies in group]
     records = take_records(reader, np.array(rows, np.int64), shown.needed)
@@ -135,7 +135,7 @@ def _shelves(
     tiles = iter(shown.tiles(records, notes, options))
     for group, some in zip(groups, listed, strict=True):
         best, *others = (next(tiles) for _ in some)
-        yield Shelf(_heading(group), [replace(best, is_marked=True), *others])
+        yield Section(_heading(group), [replace(best, is_marked=True), *others])
 
 
 def _heading(group: list[Numbers]) -> str:

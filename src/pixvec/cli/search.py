@@ -19,7 +19,7 @@ from pixvec.cli.plain_table import plain_table, print_table
 from pixvec.cli.streams import TABLE_FORMATS, check_stdout, reads_stdin, writing_stdout
 from pixvec.formatting.names import unknown
 from pixvec.formatting.text import ROW, count, plain_cell
-from pixvec.reports.gallery import Shelf, render_gallery
+from pixvec.reports.gallery import Section, render_gallery
 from pixvec.reports.gallery.rows import Shown, take_records
 from pixvec.run.output_file import PAGE_ENDINGS, appearing, check_place, write_with_columns
 from pixvec.similarity.nearest import Hits
@@ -169,7 +169,7 @@ class _Form:
         what = count(len(found), "image" if options.unique else "row")
         notes = list(map(_note, pa.table(_said(hits)).to_pylist()))
         tiles = self._shown.tiles(found, notes, options)
-        return render_gallery(title, [Shelf(f"{what}, nearest first", tiles)], facts=self._about)
+        return render_gallery(title, [Section(f"{what}, nearest first", tiles)], facts=self._about)
 
 
 def _format_of(output: Path, format: str | None) -> str:

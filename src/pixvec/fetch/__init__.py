@@ -6,7 +6,7 @@ A cell's text goes into `parse`, a `URL` into `Fetcher.fetch`; bytes or a `Fetch
 from pixvec.fetch.attempt import Fetched
 from pixvec.fetch.backlog import Backlog
 from pixvec.fetch.caller import Caller
-from pixvec.fetch.client import Fetcher, Place
+from pixvec.fetch.client import Fetcher, Source
 from pixvec.fetch.connections.address import parse_allowed
 from pixvec.fetch.data_url import is_data_url, read_data_url
 from pixvec.fetch.files import LocalFile, read_file
@@ -22,7 +22,7 @@ __all__ = [
     "Fetched",
     "Fetcher",
     "LocalFile",
-    "Place",
+    "Source",
     "Validators",
     "is_data_url",
     "looks_like_url",

@@ -1,4 +1,4 @@
-"""One try: a `URL` -> the bytes behind it, by way of turns, a clock and redirects."""
+"""One try: a `URL` -> the bytes behind it, by way of permits, a clock and redirects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pixvec.errors import FetchError
 from pixvec.fetch.budget import Lease
 from pixvec.fetch.clock import Clock
 from pixvec.fetch.failures import as_fetch_error
-from pixvec.fetch.hosts.slots import Slots, Turn
+from pixvec.fetch.hosts.limiter import HostLimiter, Permit
 from pixvec.fetch.http.validators import Validators, read_validators
 from pixvec.fetch.options import FetchOptions
 from pixvec.fetch.requester import Requester
@@ -67,13 +67,13 @@ class Attempt:
         Whether there was a try before.
     login
         Headers that say who asks; sent to the first host alone.
-    requester, slots, options
+    requester, limiter, options
         What all tries share.
 
     Attributes
     ----------
-    turn
-        The last turn it had; None where it had none, or the last host that it asked for one gave none.
+    permit
+        The last permit it had; None where it had none, or the last host that it asked for one gave none.
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class Attempt:
         is_retry: bool,
         login: Mapping[str, str] = MappingProxyType({}),
         requester: Requester,
-        slots: Slots,
+        limiter: HostLimiter,
         options: FetchOptions,
     ) -> None:
         self._requester = requester
-        self._slots = slots
+        self._limiter = limiter
         self._options = options
         self._lease = lease
         self._unless = unless
@@ -100,7 +100,7 @@ class Attempt:
         self._clock = Clock(timeout_s)
         self._claim = Claim()
         self._n_unmarked = 0
-        self.turn: Turn | None = None
+        self.permit: Permit | None = None
 
     async def fetch(self) -> Fetched:
         """Fetch the bytes.
@@ -188,21 +188,21 @@ class Attempt:
     @asynccontextmanager
     async def _get(self, url: URL) -> AsyncIterator[aiohttp.ClientResponse]:
         async with AsyncExitStack() as stack:
-            self.turn = None
+            self.permit = None
             with self._clock.stopped():
-                turn = self.turn = await stack.enter_async_context(
-                    self._slots.turn(url.origin, is_retry=self._is_retry, is_late=self._clock.has_expired)
+                permit = self.permit = await stack.enter_async_context(
+                    self._limiter.permit(url.origin, is_retry=self._is_retry, is_late=self._clock.has_expired)
                 )
                 where = await self._requester.locate(url)
                 self._claim = Claim(where, url.origin, drop=self._clock.cut_short)
                 await self._lease.begin(self._claim)
-                await stack.enter_async_context(self._slots.connection(self._claim))
-            turn.begin()
-            self._claim.stalled_since = turn.started
+                await stack.enter_async_context(self._limiter.connection(self._claim))
+            permit.begin()
+            self._claim.stalled_since = permit.started
             response = await stack.enter_async_context(
                 self._requester.get(url, cell=self._hops[0], headers={**self._condition(url), **self._login_at(url)})
             )
-            turn.hear(response.headers)
+            permit.hear(response.headers)
             self._claim.stalled_since = asyncio.get_running_loop().time()
             yield response
 

@@ -26,7 +26,7 @@ from pixvec.fetch.connections.descriptors import Patience, fitting_connections
 from pixvec.fetch.connections.dns import Names, SystemResolver
 from pixvec.fetch.connections.pool import ConnectionPool
 from pixvec.fetch.files import LocalFile, LocalFiles
-from pixvec.fetch.hosts.slots import Slots
+from pixvec.fetch.hosts.limiter import HostLimiter
 from pixvec.fetch.http.http_faults import MAX_LINE_BYTES
 from pixvec.fetch.http.validators import Validators
 from pixvec.fetch.options import FetchOptions
@@ -37,7 +37,7 @@ from pixvec.fetch.storage.client import Storages
 from pixvec.fetch.storage.hub import Hub, HubAttempt, find_hub
 from pixvec.fetch.url import URL, parse, parse_path
 
-Place: TypeAlias = URL | LocalFile | BucketObject
+Source: TypeAlias = URL | LocalFile | BucketObject
 """Where the bytes of a cell are."""
 
 _READ_BUFFER_BYTES: Final = 1 << 16
@@ -71,7 +71,7 @@ class Fetcher:
         self._tls = _tls_context(*map(os.environ.get, _CERTIFICATE_PLACES))
         names = resolver or SystemResolver(timeout_s=options.dns_timeout_s)
         self._names = Names(names, memory_s=options.dns_memory_s)
-        self._slots = Slots(options, connections=self._n_connections)
+        self._limiter = HostLimiter(options, connections=self._n_connections)
         self._patience = Patience(options.max_open_wait_s)
         self._budget = ByteBudget(options.max_bytes_in_flight)
         self._buckets = frozenset(map(parse_bucket, options.allow_bucket))
@@ -114,7 +114,7 @@ class Fetcher:
         await self._session.close()
         await self._names.close()
 
-    def locate(self, cell: str | PurePath) -> Place:
+    def locate(self, cell: str | PurePath) -> Source:
         """Say where the bytes of a cell are; text names local files and buckets only where the options let some in.
 
         Raises
@@ -131,7 +131,7 @@ class Fetcher:
 
     @asynccontextmanager
     async def fetch(
-        self, source: Place, *, unless: Validators | None = None, caller: Caller | None = None
+        self, source: Source, *, unless: Validators | None = None, caller: Caller | None = None
     ) -> AsyncIterator[Fetched]:
         """Fetch the bytes of a source, in as many tries as it may have; they count against the budget until the exit.
 
@@ -157,16 +157,16 @@ class Fetcher:
                 )
             yield fetched
 
-    async def _fetch(self, source: Place, lease: Lease, unless: Validators | None) -> Fetched:
+    async def _fetch(self, source: Source, lease: Lease, unless: Validators | None) -> Fetched:
         if isinstance(source, LocalFile):
             return Fetched(await self._files.read(source, lease), None)
         if isinstance(source, URL):
             self._refuse_blocked(source)
         return await self._persist(partial(self._attempt, source, lease, unless), lease)
 
-    def per_second(self, source: Place) -> float:
+    def per_second(self, source: Source) -> float:
         """Return how many requests the host of a source has been found to bear in a second; infinite where unknown."""
-        return self._slots.per_second(source.origin if isinstance(source, URL) else str(source.host))
+        return self._limiter.per_second(source.origin if isinstance(source, URL) else str(source.host))
 
     def _refuse_blocked(self, url: URL) -> None:
         """Refuse an address before anything is set up to dial it: the guard would, and a column may be full of them."""
@@ -185,7 +185,7 @@ class Fetcher:
                 return await attempt.fetch()
             except FetchError as error:
                 lease.give_back()
-                if attempt.turn is None and earlier:
+                if attempt.permit is None and earlier:
                     raise FetchError(*earlier) from None  # this row was tried, before its host was down
                 if attempt.was_dropped and error.code == "timeout" and retries.may_go_on(attempt.spent_s()):
                     continue
@@ -206,7 +206,7 @@ class Fetcher:
             timeout_s=timeout_s,
             is_retry=is_retry,
             requester=self._requester,
-            slots=self._slots,
+            limiter=self._limiter,
             options=self._options,
         )
         if isinstance(source, URL):
@@ -219,16 +219,16 @@ class Fetcher:
             timeout_s=timeout_s,
             is_retry=is_retry,
             storages=self._storages,
-            slots=self._slots,
+            limiter=self._limiter,
         )
 
 
 def _pause_s(retries: Retries, attempt: Attempt | BucketAttempt, code: str) -> float | None:
     """Return how long a row waits for its next try; None where it has none, as with a host that is down."""
-    turn = attempt.turn
-    if turn is None or turn.mood.down_as:
+    permit = attempt.permit
+    if permit is None or permit.state.down_as:
         return None
-    return retries.pause_s(code, spent_s=attempt.spent_s(), retry_after_s=turn.retry_after_s)
+    return retries.pause_s(code, spent_s=attempt.spent_s(), retry_after_s=permit.retry_after_s)
 
 
 @cache

@@ -31,7 +31,7 @@ class FetchOptions(Options, group="reach"):
     max_redirects
         Of one try.
     timeout_s
-        Of one try, redirects and body included; waiting for a turn is not counted.
+        Of one try, redirects and body included; waiting for a permit is not counted.
     connect_timeout_s
         To dial one server, TLS included.
     dns_timeout_s, dns_memory_s
@@ -43,7 +43,7 @@ class FetchOptions(Options, group="reach"):
     connections_per_host, first_connections_per_host
         To a host that answers well, and to one that is not known yet.
     tries, row_timeout_s
-        Of one row, its waits between tries included; waiting for a turn is not counted.
+        Of one row, its waits between tries included; waiting for a permit is not counted.
     backoff_s
         The longest wait before the second try; it doubles for each one after.
     max_retry_after_s

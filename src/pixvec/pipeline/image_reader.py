@@ -14,7 +14,7 @@ from pixvec.concurrency.cpu import n_cores
 from pixvec.concurrency.fair_budget import Claim, FairBudget
 from pixvec.concurrency.threads import Threads
 from pixvec.errors import FetchError, RowError
-from pixvec.fetch import Caller, Fetched, Fetcher, Place, Validators, is_data_url, read_data_url
+from pixvec.fetch import Caller, Fetched, Fetcher, Source, Validators, is_data_url, read_data_url
 from pixvec.images.workers import CropMaker
 from pixvec.model.checkpoint import ProcessorConfig
 from pixvec.pipeline.settings import ImageOptions
@@ -81,7 +81,7 @@ class ImageReader:
                 self._crops.close()
                 self._threads.close()
 
-    async def source(self, cell: object) -> Place | bytes:
+    async def source(self, cell: object) -> Source | bytes:
         """Find the source of a cell's image, which may be the bytes themselves.
 
         Raises
@@ -104,7 +104,7 @@ class ImageReader:
 
     @asynccontextmanager
     async def fetch(
-        self, source: Place | bytes, *, unless: Validators | None = None, caller: Caller | None = None
+        self, source: Source | bytes, *, unless: Validators | None = None, caller: Caller | None = None
     ) -> AsyncIterator[Fetched]:
         """Fetch the bytes of a source, as `Fetcher.fetch` does."""
         if isinstance(source, bytes):

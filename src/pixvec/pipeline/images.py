@@ -22,7 +22,7 @@ from typing import Self
 from pixvec.concurrency.event_loop import Tasks
 from pixvec.concurrency.single_flight import Memory
 from pixvec.errors import ImageError, PixvecError, RowError
-from pixvec.fetch import Backlog, Caller, Fetched, Place, redacted
+from pixvec.fetch import Backlog, Caller, Fetched, Source, redacted
 from pixvec.model import ClipModel
 from pixvec.pipeline.image_reader import Decoded
 from pixvec.pipeline.report import OnProgress, Report
@@ -184,7 +184,7 @@ class _Call:
         ahead = max(_AHEAD_ROWS, _AHEAD_BATCHES * batch_size) if n_unkept else math.inf
         self._backlog = Backlog(ahead, lambda: self._n_decided - self._n_handed_out + self._n_unkept())
         report.sandbox_lacks = stages.reader.sandbox_lacks
-        self._urls: Memory[Place, Row] = Memory(WAITING_ROWS)
+        self._urls: Memory[Source, Row] = Memory(WAITING_ROWS)
         self._images: Memory[bytes, Outcome] = Memory(WAITING_ROWS)
         self._caller = Caller(self._backlog, report.private_addresses, report.refused_addresses)
 
@@ -243,7 +243,7 @@ class _Call:
         self._report.n_repeats = self._urls.n_repeats + self._images.n_repeats
         return row
 
-    async def _embed_source(self, source: Place) -> Row:
+    async def _embed_source(self, source: Source) -> Row:
         with ExitStack() as until_decided:
             try:
                 with self._stages.batcher.expecting():
@@ -259,7 +259,7 @@ class _Call:
                 return _failed(error)
             return await outcome.at(fetched.final_url)
 
-    async def _fetched(self, source: Place, fetched: Fetched) -> Outcome:
+    async def _fetched(self, source: Source, fetched: Fetched) -> Outcome:
         self._report.n_bytes += len(fetched.body)
         sha256 = hashlib.sha256(fetched.body).digest()
         self._stages.cache.keep_source(source, sha256, fetched.validators)

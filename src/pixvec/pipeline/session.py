@@ -19,7 +19,7 @@ from pixvec.concurrency.event_loop import LoopThread, Tasks
 from pixvec.concurrency.forks import keep_in_children
 from pixvec.concurrency.single_flight import SingleFlight
 from pixvec.errors import UsageError
-from pixvec.fetch import Place
+from pixvec.fetch import Source
 from pixvec.images.preprocess import min_side
 from pixvec.model import ClipModel
 from pixvec.pipeline.batcher import Batcher
@@ -75,7 +75,7 @@ class Stages:
             dim=model.dim,
             thumbnails=thumbnails,
         )
-        self.urls: SingleFlight[Place, Row] = SingleFlight()
+        self.urls: SingleFlight[Source, Row] = SingleFlight()
         self.images: SingleFlight[bytes, Outcome] = SingleFlight()
 
     @asynccontextmanager

@@ -17,7 +17,7 @@ import numpy as np
 from pixvec.errors import UsageError
 from pixvec.options import limit, takes_options
 from pixvec.pipeline.settings import ImageOptions
-from pixvec.reports.gallery import Shelf, render_gallery
+from pixvec.reports.gallery import Section, render_gallery
 from pixvec.reports.gallery.rows import Shown
 from pixvec.similarity.search import SIMILARITY
 from pixvec.similarity.vectors import find_vector_column, open_rows, take_rows, vector_provenance
@@ -94,7 +94,7 @@ def show(table: object, options: ShowOptions) -> Gallery:
     shown = _shown(rows, None if path is None else Path(path), options)
     records = _records(open_frame(rows), [*shown.needed, SIMILARITY])
     tiles = [replace(tile, link=None) for tile in shown.tiles(records, list(map(_note, records)), options)]
-    return Gallery(render_gallery(f"{len(tiles):,} rows", [Shelf(shown.image or "images", tiles)]), len(tiles))
+    return Gallery(render_gallery(f"{len(tiles):,} rows", [Section(shown.image or "images", tiles)]), len(tiles))
 
 
 def _first_rows(table: object, n_rows: int) -> object:

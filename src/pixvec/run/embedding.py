@@ -138,7 +138,7 @@ def _check_unchanged(job: Job, part: Part, spans: Iterable[Span]) -> None:
 
 
 class _Parts:
-    """The parts of a table that are done, and those in the making."""
+    """The parts of a table that are done, and those that are not."""
 
     def __init__(
         self, job: Job, plan: Plan, pieces: Pieces, work: WorkFolder, folder: OwnFolder, *, whole_rows: bool
@@ -150,7 +150,7 @@ class _Parts:
         self._work = work
         self._folder = folder
         self._whole_rows = whole_rows
-        self._in_the_making: list[_Making] = []
+        self._unfinished: list[_Unfinished] = []
         self._places: dict[int, _Place] = {}
         self._n_bytes = 0
 
@@ -165,18 +165,18 @@ class _Parts:
                 self.done.append(part)
                 n_rows = part.stop
             else:
-                making = self._begin(part)
-                yield from self._cells_of(making, spans, numbers)
-                n_rows = making.stop
+                unfinished = self._begin(part)
+                yield from self._cells_of(unfinished, spans, numbers)
+                n_rows = unfinished.stop
         self._check_length(n_rows)
 
     def decide(self, number: int, row: Row) -> None:
         """Take the row of the `number`-th cell."""
-        making, span, index = self._places.pop(number)
+        unfinished, span, index = self._places.pop(number)
         span.rows[index] = row
         self._pieces.keep(span.row + index, row)
         if span.is_decided:
-            self._advance(making)
+            self._advance(unfinished)
 
     def is_full(self) -> bool:
         """Tell whether no more of the input should be kept."""
@@ -194,48 +194,48 @@ class _Parts:
             raise
 
     def close(self) -> None:
-        """Give up the parts in the making; their rows are kept."""
-        for making in self._in_the_making:
-            making.writer.close()
+        """Give up the parts that are not done; their rows are kept."""
+        for unfinished in self._unfinished:
+            unfinished.writer.close()
         self._pieces.close()
 
-    def _begin(self, part: Part) -> _Making:
+    def _begin(self, part: Part) -> _Unfinished:
         writer = PartWriter(self._work, f"{UNFINISHED}-{part.start}", self._job.output)
-        self._in_the_making.append(_Making(self._job, self._pieces, writer, part.start, whole_rows=self._whole_rows))
-        return self._in_the_making[-1]
+        self._unfinished.append(_Unfinished(self._job, self._pieces, writer, part.start, whole_rows=self._whole_rows))
+        return self._unfinished[-1]
 
-    def _cells_of(self, making: _Making, spans: Iterable[Span], numbers: Iterator[int]) -> Iterator[object]:
+    def _cells_of(self, unfinished: _Unfinished, spans: Iterable[Span], numbers: Iterator[int]) -> Iterator[object]:
         for span in spans:
-            making.add(span)
+            unfinished.add(span)
             cells = open_column(span.table.column(self._job.column)).cells
             for index, cell in enumerate(cells):
                 if self._pieces.holds(span.row + index, cell):
                     span.rows[index] = None
                 else:
-                    self._places[next(numbers)] = (making, span, index)
+                    self._places[next(numbers)] = (unfinished, span, index)
                     yield cell
-            self._advance(making)
-        making.is_read = True
-        self._advance(making)
+            self._advance(unfinished)
+        unfinished.is_read = True
+        self._advance(unfinished)
 
     def _check_length(self, n_rows: int) -> None:
         last = max([self._pieces.last_row, *(part.stop - 1 for part in self._plan.finished)], default=-1)
         if n_rows <= last:
             raise self._job.changed(f"is shorter than when row {last:,} (counted from 0) was embedded")
 
-    def _advance(self, making: _Making) -> None:
+    def _advance(self, unfinished: _Unfinished) -> None:
         """Write what can be written."""
-        making.write_decided()
-        if making.is_whole:
-            self._in_the_making.remove(making)
-            part = making.put(self._folder, self._work)
+        unfinished.write_decided()
+        if unfinished.is_whole:
+            self._unfinished.remove(unfinished)
+            part = unfinished.put(self._folder, self._work)
             self._pieces.forget(part)
             self.done.append(part)
-        self._n_bytes = sum(making.n_bytes for making in self._in_the_making)
+        self._n_bytes = sum(unfinished.n_bytes for unfinished in self._unfinished)
 
 
-class _Making:
-    """A part in the making: its spans are written in order, as far as their rows are decided."""
+class _Unfinished:
+    """A part that is not done: its spans are written in order, as far as their rows are decided."""
 
     def __init__(self, job: Job, pieces: Pieces, writer: PartWriter, start: int, *, whole_rows: bool) -> None:
         self.writer = writer
@@ -285,5 +285,5 @@ class _Making:
         self._thumbnails.update(thumbnails_of(rows))
 
 
-_Place: TypeAlias = tuple[_Making, Span, int]
+_Place: TypeAlias = tuple[_Unfinished, Span, int]
 """The part, the span and the row in it that a cell belongs to."""

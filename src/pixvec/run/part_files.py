@@ -20,7 +20,7 @@ _ROW_GROUP_BYTES: Final = 64 << 20
 
 
 class PartWriter:
-    """A part in the making; in row groups of bounded size, so that it need not fit into memory.
+    """A part in progress; in row groups of bounded size, so that it need not fit into memory.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class ConnectionPool(aiohttp.TCPConnector):
     """
 
     def __init__(self, *, connections: int, **options: Any) -> None:
-        # Callers wait for a turn before their clock starts: a wait inside aiohttp would run on it.
+        # Callers wait for a permit before their clock starts: a wait inside aiohttp would run on it.
         super().__init__(limit=0, **options)
         self._factory = cast("partial[ResponseHandler]", partial(_Protocol, loop=asyncio.get_running_loop()))
         self._max_open = connections

@@ -1,4 +1,4 @@
-"""One try: an object in a bucket -> its bytes, by way of turns and a clock, as an `Attempt` is for a URL."""
+"""One try: an object in a bucket -> its bytes, by way of permits and a clock, as an `Attempt` is for a URL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pixvec.fetch.attempt import Fetched
 from pixvec.fetch.buckets import BucketObject
 from pixvec.fetch.budget import Lease
 from pixvec.fetch.clock import Clock
-from pixvec.fetch.hosts.slots import Slots, Turn
+from pixvec.fetch.hosts.limiter import HostLimiter, Permit
 from pixvec.fetch.storage.client import Storages
 
 
@@ -27,13 +27,13 @@ class BucketAttempt:
         How long it may take.
     is_retry
         Whether there was a try before.
-    storages, slots
+    storages, limiter
         What all tries share.
 
     Attributes
     ----------
-    turn
-        The turn it had; None where it had none.
+    permit
+        The permit it had; None where it had none.
     """
 
     def __init__(
@@ -44,15 +44,15 @@ class BucketAttempt:
         timeout_s: float,
         is_retry: bool,
         storages: Storages,
-        slots: Slots,
+        limiter: HostLimiter,
     ) -> None:
         self._wanted = wanted
         self._lease = lease
         self._is_retry = is_retry
         self._storages = storages
-        self._slots = slots
+        self._limiter = limiter
         self._clock = Clock(timeout_s)
-        self.turn: Turn | None = None
+        self.permit: Permit | None = None
 
     async def fetch(self) -> Fetched:
         """Read the object.
@@ -79,12 +79,12 @@ class BucketAttempt:
         claim = Claim(self._wanted.host, self._wanted.host)
         async with AsyncExitStack() as stack:
             with self._clock.stopped():
-                self.turn = await stack.enter_async_context(
-                    self._slots.turn(self._wanted.host, is_retry=self._is_retry, is_late=self._clock.has_expired)
+                self.permit = await stack.enter_async_context(
+                    self._limiter.permit(self._wanted.host, is_retry=self._is_retry, is_late=self._clock.has_expired)
                 )
                 await self._lease.begin(claim)
-                await stack.enter_async_context(self._slots.connection(claim))
-            self.turn.begin()
+                await stack.enter_async_context(self._limiter.connection(claim))
+            self.permit.begin()
             body = await self._storages.read(self._wanted, self._take)
             self._lease.end()
             return Fetched(body, None, claim=claim)

@@ -31,7 +31,7 @@ _MALFORMED: Final = (AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class StoredSource:
     """What a URL was when it was last fetched: the hash of its bytes, and what to ask its server with."""
 
     sha256: bytes
@@ -59,15 +59,15 @@ def unpack_row(entry: bytes) -> Row:
     )
 
 
-def pack_source(source: Source) -> bytes:
+def pack_source(source: StoredSource) -> bytes:
     """Write what is known of a URL; no URL stands in it."""
     return json.dumps({"sha256": source.sha256.hex(), **asdict(source.validators)}).encode()
 
 
-def unpack_source(entry: bytes) -> Source:
+def unpack_source(entry: bytes) -> StoredSource:
     """Read what `pack_source` wrote."""
     facts: dict[str, Any] = parse_json(entry)
-    return Source(bytes.fromhex(facts.pop("sha256")), Validators(**facts))
+    return StoredSource(bytes.fromhex(facts.pop("sha256")), Validators(**facts))
 
 
 def checked_row(entry: bytes, *, sha256: bytes, dim: int) -> Row | None:
@@ -83,7 +83,7 @@ def checked_row(entry: bytes, *, sha256: bytes, dim: int) -> Row | None:
     return row if is_sound else None
 
 
-def checked_source(entry: bytes) -> Source | None:
+def checked_source(entry: bytes) -> StoredSource | None:
     """Read what is known of a URL; None where no such thing was written."""
     try:
         source = unpack_source(entry)

@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from pixvec.concurrency.threads import Threads
-from pixvec.fetch import URL, Place, Validators
+from pixvec.fetch import URL, Source, Validators
 from pixvec.images.thumbnail import is_thumbnail
-from pixvec.pipeline.cache.entries import FINAL_CODES, Source, checked_row, checked_source, pack_row, pack_source
+from pixvec.pipeline.cache.entries import FINAL_CODES, StoredSource, checked_row, checked_source, pack_row, pack_source
 from pixvec.pipeline.cache.options import CacheOptions
 from pixvec.pipeline.cache.store import Entry, Store
 from pixvec.values import Row
@@ -89,7 +89,7 @@ class RowCache:
         """Recall what the bytes of a hash came to, without the URL that they were found at."""
         return await self._threads.run(self._find_row, self._store, sha256) if self._store else None
 
-    async def known_of(self, source: Place) -> Known | None:
+    async def known_of(self, source: Source) -> Known | None:
         """Recall what the bytes behind a URL came to, where its server can be asked whether they are the same."""
         if self._store is None or not isinstance(source, URL):
             return None
@@ -102,10 +102,10 @@ class RowCache:
         if row.image and (thumbnail := row.image.thumbnail):
             self._keep(self._thumbnail_key(sha256), lambda: thumbnail)
 
-    def keep_source(self, source: Place, sha256: bytes, validators: Validators | None) -> None:
+    def keep_source(self, source: Source, sha256: bytes, validators: Validators | None) -> None:
         """Remember which bytes are behind a URL, where its server can be asked whether they still are."""
         if isinstance(source, URL) and validators:
-            self._keep(self._source_key(source), lambda: pack_source(Source(sha256, validators)))
+            self._keep(self._source_key(source), lambda: pack_source(StoredSource(sha256, validators)))
 
     def _keep(self, key: bytes, pack: Callable[[], bytes]) -> None:
         if self._store is None or len(self._waiting) >= _MAX_WAITING:

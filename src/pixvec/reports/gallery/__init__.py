@@ -1,6 +1,6 @@
 """Pictures and words to one HTML page that holds all it shows.
 
-In: shelves of tiles. Out: the text of a page that loads nothing, runs nothing and shows whatever strangers wrote as
+In: sections of tiles. Out: the text of a page that loads nothing, runs nothing and shows whatever strangers wrote as
 text.
 """
 
@@ -28,7 +28,7 @@ _ENVIRONMENT: Final = Environment(
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One picture on a shelf.
+    """One picture on a section.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Tile:
     missing
         What the empty frame says.
     is_marked
-        Whether it stands out from the others of its shelf.
+        Whether it stands out from the others of its section.
     """
 
     caption: str
@@ -58,7 +58,7 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class Section:
     """A row of tiles under a heading."""
 
     title: str
@@ -68,21 +68,21 @@ class Shelf:
 
 def render_gallery(
     title: str,
-    shelves: Sequence[Shelf],
+    sections: Sequence[Section],
     *,
     text: str = "",
     facts: Mapping[str, str] = MappingProxyType({}),
-    shelves_per_page: int | None = None,
+    sections_per_page: int | None = None,
 ) -> str:
     """Write the page.
 
     Parameters
     ----------
     text, facts
-        What is said of all shelves, as a paragraph, and as names with what they stand for.
-    shelves_per_page
-        How many shelves are open at once; None for all.
+        What is said of all sections, as a paragraph, and as names with what they stand for.
+    sections_per_page
+        How many sections are open at once; None for all.
     """
-    size = shelves_per_page or max(len(shelves), 1)
-    pages = [shelves[start : start + size] for start in range(0, len(shelves), size)]
+    size = sections_per_page or max(len(sections), 1)
+    pages = [sections[start : start + size] for start in range(0, len(sections), size)]
     return _ENVIRONMENT.get_template("page.html").render(title=title, pages=pages, size=size, text=text, facts=facts)

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Final
 
 from pixvec.errors import FetchError, UsageError
-from pixvec.fetch import URL, Fetcher, Place
+from pixvec.fetch import URL, Fetcher, Source
 
 _MAX_HOSTS: Final = 10_000
 """Hosts that are told apart, the first ones."""
@@ -102,7 +102,7 @@ def survey_cells(cells: Iterable[object], fetcher: Fetcher, *, sample: int) -> S
     return Survey(n_rows, n_urls, refused, hosts, min(different.n, n_urls), different.is_exact, lowest.spread(hosts))
 
 
-def _locate(cell: object, fetcher: Fetcher) -> Place | str:
+def _locate(cell: object, fetcher: Fetcher) -> Source | str:
     """Say where the bytes of a cell are, or the code that it fails with."""
     if isinstance(cell, bytes):
         raise UsageError("the cells hold pictures, not URLs: there is nothing to plan for")

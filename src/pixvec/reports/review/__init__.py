@@ -18,7 +18,7 @@ from pixvec.options import option
 from pixvec.reports.review.findings import Count, Example, Pictures, Review, SharedPicture
 from pixvec.reports.review.pace import read_pace
 from pixvec.reports.review.reading import ReviewedTable, Rows
-from pixvec.reports.review.sightings import Sharing, Sightings
+from pixvec.reports.review.shared_images import SharedImages, Sharing
 from pixvec.reports.review.tally import N_EXAMPLES, Tally, ranked, shortened, shown
 from pixvec.tables import ReadOptions
 
@@ -51,12 +51,12 @@ def review_table(path: str | os.PathLike[str], options: ReviewOptions) -> Review
         When it is no such table.
     """
     table = ReviewedTable.open(Path(path), options, column=options.column, vectors=options.vectors)
-    tally, sightings, kinds = Tally(), Sightings(), _Kinds()
+    tally, shared_images, kinds = Tally(), SharedImages(), _Kinds()
     for rows in table.rows():
         tally.add(rows)
-        sightings.add(rows)
+        shared_images.add(rows)
         kinds.add(rows)
-    n_cells, n_urls = sightings.cells()
+    n_cells, n_urls = shared_images.cells()
     return Review(
         name=table.path.name,
         column=table.column,
@@ -67,7 +67,7 @@ def review_table(path: str | os.PathLike[str], options: ReviewOptions) -> Review
         failures=tally.failures(),
         hosts=tally.hosts(),
         n_hosts=tally.n_hosts,
-        pictures=_pictures(table, sightings, kinds) if kinds.are_known else None,
+        pictures=_pictures(table, shared_images, kinds) if kinds.are_known else None,
         provenance=table.provenance,
         pace=read_pace(table.path),
     )
@@ -95,9 +95,9 @@ class _Kinds:
         self.n_animated += sum((frames or 1) > 1 for frames in images["frames"])
 
 
-def _pictures(table: ReviewedTable, sightings: Sightings, kinds: _Kinds) -> Pictures:
-    shared = sightings.shared() if table.column else []
-    n_files, n_bytes = sightings.files()
+def _pictures(table: ReviewedTable, shared_images: SharedImages, kinds: _Kinds) -> Pictures:
+    shared = shared_images.shared() if table.column else []
+    n_files, n_bytes = shared_images.files()
     return Pictures(
         formats=tuple(Count(name, n) for name, n in ranked(kinds.formats)),
         short_sides=tuple(Count(name, kinds.short_sides[place]) for place, name in enumerate(_ranges(SHORT_SIDES))),

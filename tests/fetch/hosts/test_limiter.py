@@ -13,24 +13,24 @@ import pytest
 from pixvec.concurrency.fair_budget import Claim
 from pixvec.errors import FetchError
 from pixvec.fetch import FetchOptions
-from pixvec.fetch.hosts.slots import Slots
+from pixvec.fetch.hosts.limiter import HostLimiter
 
 
-def make_slots(connections: int = 256, *, per_host: int = 16, **options: Any) -> Slots:
+def make_slots(connections: int = 256, *, per_host: int = 16, **options: Any) -> HostLimiter:
     limits = {"first_connections_per_host": per_host, "connections_per_host": per_host, "backoff_s": 0.0, **options}
-    return Slots(FetchOptions(connections=connections, **limits))
+    return HostLimiter(FetchOptions(connections=connections, **limits))
 
 
-async def fail(slots: Slots, host: str, code: str, headers: dict[str, str] | None = None) -> None:
+async def fail(limiter: HostLimiter, host: str, code: str, headers: dict[str, str] | None = None) -> None:
     with suppress(FetchError):
-        async with slots.turn(host) as turn:
-            turn.hear(headers or {})
+        async with limiter.permit(host) as permit:
+            permit.hear(headers or {})
             raise FetchError(code, "")
 
 
-async def is_sent_away(slots: Slots, host: str) -> str | None:
+async def is_sent_away(limiter: HostLimiter, host: str) -> str | None:
     try:
-        async with slots.turn(host):
+        async with limiter.permit(host):
             return None
     except FetchError as error:
         return str(error)
@@ -38,10 +38,10 @@ async def is_sent_away(slots: Slots, host: str) -> str | None:
 
 def test_a_full_host_blocks_no_other() -> None:
     async def run() -> None:
-        slots = make_slots(2, per_host=1)
-        async with slots.turn("slow"), slots.connection(Claim("slow", "slow")), AsyncExitStack() as stack:
-            waiting = asyncio.create_task(stack.enter_async_context(slots.turn("slow")))
-            async with asyncio.timeout(10), slots.turn("other"), slots.connection(Claim("other", "other")):
+        limiter = make_slots(2, per_host=1)
+        async with limiter.permit("slow"), limiter.connection(Claim("slow", "slow")), AsyncExitStack() as stack:
+            waiting = asyncio.create_task(stack.enter_async_context(limiter.permit("slow")))
+            async with asyncio.timeout(10), limiter.permit("other"), limiter.connection(Claim("other", "other")):
                 assert not waiting.done()
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
@@ -53,8 +53,8 @@ def test_connections_are_limited_in_all_and_for_each_host() -> None:
     running: list[str] = []
     most = {"all": 0, "a": 0}
 
-    async def use(slots: Slots, host: str) -> None:
-        async with slots.turn(host), slots.connection(Claim(host, host)):
+    async def use(limiter: HostLimiter, host: str) -> None:
+        async with limiter.permit(host), limiter.connection(Claim(host, host)):
             running.append(host)
             most["all"] = max(most["all"], len(running))
             most["a"] = max(most["a"], running.count("a"))
@@ -62,8 +62,8 @@ def test_connections_are_limited_in_all_and_for_each_host() -> None:
             running.remove(host)
 
     async def run() -> None:
-        slots = make_slots(5, per_host=2)
-        await asyncio.gather(*(use(slots, host) for host in "aaaaabcdefg" * 10))
+        limiter = make_slots(5, per_host=2)
+        await asyncio.gather(*(use(limiter, host) for host in "aaaaabcdefg" * 10))
 
     asyncio.run(run())
     assert most == {"all": 5, "a": 2}
@@ -72,17 +72,17 @@ def test_connections_are_limited_in_all_and_for_each_host() -> None:
 def test_a_host_that_answers_well_is_asked_by_more_at_once() -> None:
     n_running = most = 0
 
-    async def use(slots: Slots) -> None:
+    async def use(limiter: HostLimiter) -> None:
         nonlocal n_running, most
-        async with slots.turn("a"):
+        async with limiter.permit("a"):
             n_running += 1
             most = max(most, n_running)
             await asyncio.sleep(0)
             n_running -= 1
 
     async def run() -> None:
-        slots = make_slots(first_connections_per_host=2, connections_per_host=5)
-        await asyncio.gather(*(use(slots) for _ in range(100)))
+        limiter = make_slots(first_connections_per_host=2, connections_per_host=5)
+        await asyncio.gather(*(use(limiter) for _ in range(100)))
 
     asyncio.run(run())
     assert most == 5
@@ -91,14 +91,14 @@ def test_a_host_that_answers_well_is_asked_by_more_at_once() -> None:
 def test_who_comes_first_is_served_first() -> None:
     served = []
 
-    async def use(slots: Slots, number: int) -> None:
-        async with slots.turn("a"):
+    async def use(limiter: HostLimiter, number: int) -> None:
+        async with limiter.permit("a"):
             served.append(number)
             await asyncio.sleep(0)
 
     async def run() -> None:
-        slots = make_slots(per_host=2)
-        await asyncio.gather(*(use(slots, number) for number in range(50)))
+        limiter = make_slots(per_host=2)
+        await asyncio.gather(*(use(limiter, number) for number in range(50)))
 
     asyncio.run(run())
     assert served == list(range(50))
@@ -107,16 +107,16 @@ def test_who_comes_first_is_served_first() -> None:
 def test_a_pause_holds_everybody_at_the_host_and_nobody_else() -> None:
     served = []
 
-    async def use(slots: Slots, host: str) -> None:
-        async with slots.turn(host):
+    async def use(limiter: HostLimiter, host: str) -> None:
+        async with limiter.permit(host):
             served.append(host)
 
     async def run() -> float:
         loop = asyncio.get_running_loop()
-        slots = make_slots()
+        limiter = make_slots()
         started = loop.time()
-        await fail(slots, "busy", "http_429", {"Retry-After": "1"})
-        await asyncio.gather(*(use(slots, host) for host in ["busy"] * 50 + ["other"]))
+        await fail(limiter, "busy", "http_429", {"Retry-After": "1"})
+        await asyncio.gather(*(use(limiter, host) for host in ["busy"] * 50 + ["other"]))
         return loop.time() - started
 
     assert asyncio.run(run()) >= 1
@@ -125,14 +125,14 @@ def test_a_pause_holds_everybody_at_the_host_and_nobody_else() -> None:
 
 def test_when_a_host_goes_down_all_who_wait_for_it_are_sent_away() -> None:
     async def run() -> list[str | None]:
-        slots = make_slots(per_host=1, down_after=2)
-        async with slots.turn("dead"):
-            failing = [asyncio.create_task(fail(slots, "dead", "timeout")) for _ in range(2)]
+        limiter = make_slots(per_host=1, down_after=2)
+        async with limiter.permit("dead"):
+            failing = [asyncio.create_task(fail(limiter, "dead", "timeout")) for _ in range(2)]
             await asyncio.sleep(0)
-            waiting = [asyncio.create_task(is_sent_away(slots, "dead")) for _ in range(100)]
+            waiting = [asyncio.create_task(is_sent_away(limiter, "dead")) for _ in range(100)]
             await asyncio.sleep(0)
         await asyncio.gather(*failing)
-        return await asyncio.gather(*waiting, is_sent_away(slots, "dead"))
+        return await asyncio.gather(*waiting, is_sent_away(limiter, "dead"))
 
     outcomes = asyncio.run(run())
     assert set(outcomes) == {"timeout: not tried, because all of the last requests to the host failed"}
@@ -140,18 +140,18 @@ def test_when_a_host_goes_down_all_who_wait_for_it_are_sent_away() -> None:
 
 def test_a_host_that_is_down_is_tried_again_and_comes_up() -> None:
     async def run() -> list[bool]:
-        slots = make_slots(down_after=1, down_retry_s=0.0)
-        await fail(slots, "dead", "connect_error")
-        return [bool(await is_sent_away(slots, "dead")) for _ in range(3)]
+        limiter = make_slots(down_after=1, down_retry_s=0.0)
+        await fail(limiter, "dead", "connect_error")
+        return [bool(await is_sent_away(limiter, "dead")) for _ in range(3)]
 
     assert asyncio.run(run()) == [False, False, False]
 
 
 def test_a_host_that_is_down_stays_so_until_it_is_tried_again() -> None:
     async def run() -> list[bool]:
-        slots = make_slots(down_after=1, down_retry_s=1000.0)
-        await fail(slots, "dead", "connect_error")
-        return [bool(await is_sent_away(slots, "dead")) for _ in range(3)]
+        limiter = make_slots(down_after=1, down_retry_s=1000.0)
+        await fail(limiter, "dead", "connect_error")
+        return [bool(await is_sent_away(limiter, "dead")) for _ in range(3)]
 
     assert asyncio.run(run()) == [True, True, True]
 
@@ -160,19 +160,19 @@ def test_a_host_that_is_down_stays_so_until_it_is_tried_again() -> None:
 def test_whoever_is_cancelled_leaves_no_turn_behind(seed: int) -> None:
     chance = random.Random(seed)
 
-    async def use(slots: Slots) -> None:
-        async with slots.turn("a"):
+    async def use(limiter: HostLimiter) -> None:
+        async with limiter.permit("a"):
             await asyncio.sleep(0)
 
     async def run() -> None:
-        slots = make_slots(5, per_host=3)
-        tasks = [asyncio.create_task(use(slots)) for _ in range(60)]
+        limiter = make_slots(5, per_host=3)
+        tasks = [asyncio.create_task(use(limiter)) for _ in range(60)]
         while pending := [task for task in tasks if not task.done()]:
             chance.choice(pending).cancel()
             await asyncio.sleep(0)
         async with asyncio.timeout(10), AsyncExitStack() as stack:
             for _ in range(3):
-                await stack.enter_async_context(slots.turn("a"))
+                await stack.enter_async_context(limiter.permit("a"))
 
     asyncio.run(run())
     gc.collect()  # a future whose error nobody took would warn
@@ -180,9 +180,9 @@ def test_whoever_is_cancelled_leaves_no_turn_behind(seed: int) -> None:
 
 def test_whoever_is_cancelled_at_the_moment_of_its_turn_passes_it_on() -> None:
     async def run() -> None:
-        slots = make_slots(per_host=1)
-        async with slots.turn("a"):
-            first, second = (asyncio.create_task(is_sent_away(slots, "a")) for _ in range(2))
+        limiter = make_slots(per_host=1)
+        async with limiter.permit("a"):
+            first, second = (asyncio.create_task(is_sent_away(limiter, "a")) for _ in range(2))
             await asyncio.sleep(0)
         first.cancel()
         async with asyncio.timeout(10):
@@ -192,17 +192,17 @@ def test_whoever_is_cancelled_at_the_moment_of_its_turn_passes_it_on() -> None:
 
 
 def test_a_cancelled_request_says_nothing_of_the_host_unless_it_was_late() -> None:
-    async def cancelled(slots: Slots, *, is_late: bool) -> None:
+    async def cancelled(limiter: HostLimiter, *, is_late: bool) -> None:
         with pytest.raises(asyncio.CancelledError):
-            async with slots.turn("a", is_late=lambda: is_late):
+            async with limiter.permit("a", is_late=lambda: is_late):
                 raise asyncio.CancelledError
 
     async def run() -> list[str | None]:
-        slots = make_slots(down_after=1)
+        limiter = make_slots(down_after=1)
         outcomes = []
         for is_late in (False, True):
-            await cancelled(slots, is_late=is_late)
-            outcomes.append(await is_sent_away(slots, "a"))
+            await cancelled(limiter, is_late=is_late)
+            outcomes.append(await is_sent_away(limiter, "a"))
         return outcomes
 
     before, after = asyncio.run(run())
@@ -213,26 +213,26 @@ def test_a_cancelled_request_says_nothing_of_the_host_unless_it_was_late() -> No
 
 def test_a_host_is_forgotten_once_nobody_uses_it_and_its_mood_is_not() -> None:
     async def run() -> None:
-        slots = make_slots(1, per_host=1)
-        async with slots.turn("a") as turn:
-            waiting = asyncio.create_task(slots.turn("a").__aenter__())
+        limiter = make_slots(1, per_host=1)
+        async with limiter.permit("a") as permit:
+            waiting = asyncio.create_task(limiter.permit("a").__aenter__())
             await asyncio.sleep(0)
-            assert len(slots._hosts) == 1
+            assert len(limiter._hosts) == 1
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-        assert not slots._hosts
-        async with slots.turn("a") as later:
-            assert later.mood is turn.mood
+        assert not limiter._hosts
+        async with limiter.permit("a") as later:
+            assert later.state is permit.state
 
     asyncio.run(run())
 
 
 def test_only_so_many_moods_are_remembered() -> None:
     async def run() -> int:
-        slots = make_slots()
+        limiter = make_slots()
         for number in range(16_400):
-            async with slots.turn(f"h{number}.example"):
+            async with limiter.permit(f"h{number}.example"):
                 pass
-        return len(slots._moods)
+        return len(limiter._states)
 
     assert asyncio.run(run()) == 16_384

@@ -14,20 +14,20 @@ from pixvec.concurrency.fair_budget import Claim, FairBudget
 from pixvec.errors import FetchError
 from pixvec.fetch.caller import current_caller
 from pixvec.fetch.failures import as_fetch_error
-from pixvec.fetch.hosts.mood import Mood
+from pixvec.fetch.hosts.state import HostState
 from pixvec.fetch.options import FetchOptions
 from pixvec.fetch.retries import read_retry_after
 
 _NOT_TRIED: Final = "not tried, because all of the last requests to the host failed"
-_MAX_MOODS: Final = 16_384
-"""Hosts whose moods are remembered while nobody asks them, the latest ones; a column may have millions."""
+_MAX_STATES: Final = 16_384
+"""Hosts whose states are remembered while nobody asks them, the latest ones; a column may have millions."""
 
 
 @dataclass(slots=True)
-class Turn:
+class Permit:
     """A request's leave to ask a host, and what came of it."""
 
-    mood: Mood
+    state: HostState
     started: float
     """When it was given, or since then the request began."""
     is_retry: bool = False
@@ -44,13 +44,13 @@ class Turn:
         self.retry_after_s = read_retry_after(headers)
 
     def end(self, code: str | None) -> None:
-        """Let the host's mood learn what came of it."""
+        """Let the host's state learn what came of it."""
         now = asyncio.get_running_loop().time()
-        self.mood.learn(code, started=self.started, now=now, retry_after_s=self.retry_after_s, is_retry=self.is_retry)
+        self.state.learn(code, started=self.started, now=now, retry_after_s=self.retry_after_s, is_retry=self.is_retry)
 
 
-class Slots:
-    """Hands out turns; for one event loop. A request that the backlog of its `Caller` holds back waits for that too.
+class HostLimiter:
+    """Hands out permits; for one event loop. A request that the backlog of its `Caller` holds back waits for that too.
 
     Parameters
     ----------
@@ -64,13 +64,13 @@ class Slots:
         self._options = options
         self._connections = FairBudget(connections or options.connections)
         self._hosts: dict[str, _Host] = {}
-        self._moods: OrderedDict[str, Mood] = OrderedDict()
+        self._states: OrderedDict[str, HostState] = OrderedDict()
 
     @asynccontextmanager
-    async def turn(
+    async def permit(
         self, name: str, *, is_retry: bool = False, is_late: Callable[[], bool] = bool
-    ) -> AsyncIterator[Turn]:
-        """Wait for a turn at a host; it needs a connection beside it.
+    ) -> AsyncIterator[Permit]:
+        """Wait for a permit at a host; it needs a connection beside it.
 
         Parameters
         ----------
@@ -88,15 +88,15 @@ class Slots:
         """
         host = self._host(name)
         try:
-            async with host.turn(), current_caller().backlog.request(name):
-                turn = Turn(host.mood, asyncio.get_running_loop().time(), is_retry)
+            async with host.permit(), current_caller().backlog.request(name):
+                permit = Permit(host.state, asyncio.get_running_loop().time(), is_retry)
                 try:
-                    yield turn
+                    yield permit
                 except BaseException as error:
                     if code := _code_of(error, is_late=is_late()):
-                        turn.end(code)
+                        permit.end(code)
                     raise
-                turn.end(None)
+                permit.end(None)
         finally:
             self._leave(name, host)
 
@@ -106,13 +106,13 @@ class Slots:
 
     def per_second(self, name: str) -> float:
         """Return how many requests a host has been found to bear in a second; infinite where it refused none."""
-        mood = self._hosts[name].mood if name in self._hosts else self._moods.get(name)
-        return mood.per_second if mood else math.inf
+        state = self._hosts[name].state if name in self._hosts else self._states.get(name)
+        return state.per_second if state else math.inf
 
     def _host(self, name: str) -> _Host:
         host = self._hosts.get(name)
         if host is None:
-            host = self._hosts[name] = _Host(self._moods.get(name) or Mood(self._options))
+            host = self._hosts[name] = _Host(self._states.get(name) or HostState(self._options))
         host.n_users += 1
         return host
 
@@ -121,17 +121,17 @@ class Slots:
         if host.n_users:
             return
         del self._hosts[name]
-        self._moods[name] = host.mood
-        self._moods.move_to_end(name)
-        if len(self._moods) > _MAX_MOODS:
-            self._moods.popitem(last=False)
+        self._states[name] = host.state
+        self._states.move_to_end(name)
+        if len(self._states) > _MAX_STATES:
+            self._states.popitem(last=False)
 
 
 @dataclass(slots=True)
 class _Host:
     """Those who ask one host, and the queue of those who wait to, first come first served."""
 
-    mood: Mood
+    state: HostState
     n_users: int = 0
     """Who asks it or waits to."""
     _n_asking: int = 0
@@ -139,7 +139,7 @@ class _Host:
     _timer: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def permit(self) -> AsyncIterator[None]:
         await self._enter()
         try:
             yield
@@ -149,7 +149,7 @@ class _Host:
 
     async def _enter(self) -> None:
         loop = asyncio.get_running_loop()
-        if self.mood.down_as and self.mood.may_be_retried(loop.time()):
+        if self.state.down_as and self.state.may_be_retried(loop.time()):
             self._n_asking += 1
             return
         place: asyncio.Future[str | None] = loop.create_future()
@@ -167,21 +167,21 @@ class _Host:
 
     def _admit(self) -> None:
         """Let those in who may ask now; send all away when the host is down."""
-        while self._waiting and (self.mood.down_as or self._has_room()):
+        while self._waiting and (self.state.down_as or self._has_room()):
             place = self._waiting.popleft()
             if not place.done():
-                if not self.mood.down_as:
+                if not self.state.down_as:
                     self._n_asking += 1
-                    self.mood.begin(asyncio.get_running_loop().time())
-                place.set_result(self.mood.down_as)
+                    self.state.begin(asyncio.get_running_loop().time())
+                place.set_result(self.state.down_as)
 
     def _has_room(self) -> bool:
-        return self._n_asking < self.mood.n_connections and not self._is_held()
+        return self._n_asking < self.state.n_connections and not self._is_held()
 
     def _is_held(self) -> bool:
         """Tell whether the host wants a pause; at its end those who wait are let in."""
         loop = asyncio.get_running_loop()
-        end = self.mood.held_until
+        end = self.state.held_until
         if loop.time() >= end:
             return False
         if self._timer is None or self._timer.when() != end:

@@ -31,7 +31,7 @@ class Sharing:
 
 
 @dataclass(slots=True)
-class Sightings:
+class SharedImages:
     """Hashes of cells and files, in the order of their rows."""
 
     _cells: list[Hashes] = field(default_factory=lambda: [_EMPTY])

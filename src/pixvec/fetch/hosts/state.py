@@ -24,7 +24,7 @@ _NOT_ASKED: Final = frozenset({"address_blocked"})
 _MAX_DOUBLINGS: Final = 6
 
 
-class Mood:
+class HostState:
     """One host, as its answers show it; times are those of the event loop's clock.
 
     The number of connections grows by one with each round of good answers, and is halved when the host pushes back.
