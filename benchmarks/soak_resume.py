@@ -63,7 +63,7 @@ class Soak:
     statuses: Counter[int] = field(default_factory=Counter)
     n_tables: int = 0
     n_rows_lost: int = 0
-    """Rows that were asked for once more than needed: they were under way when a run was ended."""
+    """Rows that were asked for once more than needed: they were in progress when a run was ended."""
 
     def __post_init__(self) -> None:
         self.checkpoint = str(make_checkpoint(self.folder / "checkpoint"))

@@ -160,7 +160,7 @@ def _sentence_transformers(models: Path) -> Embed:
 
 
 def _fastembed(models: Path) -> Embed:
-    """Let it take its own road from pictures on; only the weights are others than the ones it would download."""
+    """Let it take its own pipeline from pictures on; only the weights are others than the ones it would download."""
     from fastembed import ImageEmbedding
 
     model = ImageEmbedding("Qdrant/clip-ViT-B-32-vision", specific_model_path=str(models / ONNX))

@@ -1,6 +1,6 @@
 """Start the command line: ``pixvec``, or ``python -m pixvec``.
 
-An interrupt while the imports run ends the process at once, as it would a program in C: nothing is under way yet, and
+An interrupt while the imports run ends the process at once, as it would a program in C: nothing is in progress yet, and
 a traceback through the import system would help nobody.
 """
 

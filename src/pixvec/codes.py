@@ -26,7 +26,7 @@ class Code:
     name
         As it stands in the table; ``http_NNN`` stands for every status.
     stage
-        Where on its road the row ended: input, address, network, image or pixvec.
+        Where in the pipeline the row ended: input, address, network, image or pixvec.
     meaning, advice
         What happened and what to do, one sentence each.
     retryable
@@ -220,7 +220,7 @@ CODES: Final = {
         ),
     )
 }
-"""Every code by its name, along the road of a row."""
+"""Every code by its name, in the order of the pipeline."""
 
 STATUSES: Final = (
     (

@@ -1,4 +1,4 @@
-"""What is fuzzed, one function for each road that strangers' bytes take: any bytes go in, and nothing may come out.
+"""What is fuzzed, one function for each way that strangers' bytes take: any bytes go in, and nothing may come out.
 
 A target fails where anything but a `RowError` or a `RecipeError` is raised, or where what came of the bytes breaks a
 promise.

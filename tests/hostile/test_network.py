@@ -1,6 +1,6 @@
 """Servers that push back, break off, fall silent or are not there: cases 37, 44 to 47, 49 to 51 and 73.
 
-Through the whole road: each cell comes to one row, at its place, whatever its server does.
+Through the whole pipeline: each cell comes to one row, at its place, whatever its server does.
 """
 
 from __future__ import annotations

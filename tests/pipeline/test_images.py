@@ -1,4 +1,4 @@
-"""The road from cells to rows: rows never slide, one bad row costs itself, and a bug surfaces."""
+"""From cells to rows: rows never slide, one bad row costs itself, and a bug surfaces."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_a_column_in_memory_knows_its_rows(checkpoint: str) -> None:
         (2_000, 500, "10 s: 500 rows, 25.0 % of 2,000, 100 without a vector, 0.0 rows/s"),
         (None, 0, "10 s: 500 rows, 100 without a vector, 50.0 rows/s"),
     ],
-    ids=["under way", "at its end", "resumed", "nothing new", "unknown"],
+    ids=["in progress", "at its end", "resumed", "nothing new", "unknown"],
 )
 def test_a_line_of_progress(n_expected: int | None, n_resumed: int, line: str) -> None:
     report = Report(n_rows=500, n_vectors=400, n_resumed=n_resumed, n_expected=n_expected, started=0.0, ended=10.0)

@@ -1,4 +1,4 @@
-"""Rows under way are given out as they are decided, in bounds, and a bug is raised in its turn."""
+"""Rows in progress are given out as they are decided, in bounds, and a bug is raised in its turn."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from concurrent.futures import Future
 
 import pytest
 
-from pixvec.pipeline.window import WAITING_CELL_BYTES, WAITING_ROWS, UnderWay, Window, stage_of
+from pixvec.pipeline.window import WAITING_CELL_BYTES, WAITING_ROWS, InProgress, Window, stage_of
 from pixvec.values import Row
 
 
 def begin(window: Window, n: int, *, n_bytes: int = 0) -> list[Future[Row]]:
     rows: list[Future[Row]] = [Future() for _ in range(n)]
     for number, row in enumerate(rows):
-        window.add(UnderWay(number, f"row {number}".__str__, row, n_bytes=n_bytes))
+        window.add(InProgress(number, f"row {number}".__str__, row, n_bytes=n_bytes))
     return rows
 
 
 def test_rows_are_given_out_as_they_are_decided() -> None:
     window = Window()
     rows = begin(window, 3)
-    assert not window.has_decided
+    assert not window.has_done
     for number in (2, 0, 1):
         rows[number].set_result(Row(error=f"code_{number}"))
     assert [(number, row.error) for _ in rows for number, row in window.take()] == [

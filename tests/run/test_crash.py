@@ -137,7 +137,7 @@ def test_kills_at_random_moments(run: Run, crashing: Crashing) -> None:
 
 
 def test_kills_cost_little_though_each_part_has_a_slow_row(run: Run, server: ImageServer, crashing: Crashing) -> None:
-    """Of one host: what is asked for twice is what was under way, and no more than a hundred rows."""
+    """Of one host: what is asked for twice is what was in progress, and no more than a hundred rows."""
     run.options |= {"allow_address": (server.address,), "part_rows": 100}
     for row in range(MANY_ROWS):
         is_slow = row % 100 == 50

@@ -23,7 +23,7 @@ Instance = TypeVar("Instance")
 Value = TypeVar("Value")
 
 _MAX_WAIT_S: Final = 60.0
-"""How long a fork waits for computations under way."""
+"""How long a fork waits for computations in progress."""
 _MAX_AWAKE_S, _AWAKE_POLL_S = 5.0, 0.002
 """How long it waits for the engine's threads then, and how often it looks."""
 

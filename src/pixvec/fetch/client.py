@@ -47,7 +47,7 @@ _CERTIFICATE_PLACES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # OpenSSL's envi
 class Fetcher:
     """Fetches URLs over one pool of connections; an async context manager, for one event loop.
 
-    Cancel what is under way before the exit: a fetch that loses its connections fails as if its server had gone.
+    Cancel what is in progress before the exit: a fetch that loses its connections fails as if its server had gone.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ from pixvec.pipeline.image_reader import Decoded
 from pixvec.pipeline.report import OnProgress, Report
 from pixvec.pipeline.session import Outcome, Session, Stages
 from pixvec.pipeline.settings import Settings
-from pixvec.pipeline.window import WAITING_ROWS, UnderWay, Window, name_bug, stage_of
+from pixvec.pipeline.window import WAITING_ROWS, InProgress, Window, name_bug, stage_of
 from pixvec.values import ImageFacts, Row, Vector
 
 _EAGER_ROWS, _BREATH_ROWS, _BREATH_S = 2_048, 64, 0.01
@@ -113,7 +113,7 @@ def embed_unordered(
         begun = _begin_each(cells, window, call.submit, n_decided=lambda: report.n_new)
         try:
             for _ in begun:
-                while window.has_decided or (window and (window.is_full or is_full())):
+                while window.has_done or (window and (window.is_full or is_full())):
                     yield from call.hand_out(window.take())
             while window:
                 yield from call.hand_out(window.take())
@@ -156,7 +156,7 @@ def _begin_each(
     for number, cell in enumerate(cells):
         n_bytes = len(cell) if isinstance(cell, bytes | str) else 0
         text = cell if isinstance(cell, str) else type(cell)  # bytes would be held for too long
-        window.add(UnderWay(number, partial(_name, number, text), begin(cell), n_bytes=n_bytes))
+        window.add(InProgress(number, partial(_name, number, text), begin(cell), n_bytes=n_bytes))
         if number % _BREATH_ROWS == 0 and number - n_decided() > _EAGER_ROWS:
             window.wait(_BREATH_S)
         yield
@@ -205,7 +205,7 @@ class _Call:
             try:
                 yield call
             finally:
-                report.n_under_way = call._backlog.n_rows - call._n_unkept()
+                report.n_in_progress = call._backlog.n_rows - call._n_unkept()
 
     def submit(self, cell: object) -> Future[Row]:
         """Begin the row of a cell."""

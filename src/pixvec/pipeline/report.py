@@ -55,7 +55,7 @@ class Report:
     sandbox_lacks: set[str] = field(default_factory=set)
     """What decoding has to do without, once an image was decoded: layers of the sandbox that this system lacks, or
     "workers" where images are decoded in this process."""
-    n_under_way: int = 0
+    n_in_progress: int = 0
     """At an end before the last row: rows that were asked for and are not decided."""
     decode_busy: float = 0.0
     model_busy: float = 0.0

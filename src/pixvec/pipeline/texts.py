@@ -59,25 +59,25 @@ def embed_text_cells(
     Exception
         A bug of ours, after all rows before it; with a note that names the row.
     """
-    road = _TextRoad(model, options.batch_size, report, keep_going=keep_going)
+    pipeline = _TextPipeline(model, options.batch_size, report, keep_going=keep_going)
     for number, cell in enumerate(cells):
         try:
-            road.add(cell)
+            pipeline.add(cell)
         except Exception as bug:
             if not isinstance(bug, PixvecError):
                 bug.add_note(f"pixvec: this is a bug, met at row {number} (counted from 0)")
-            yield from road.take()
+            yield from pipeline.take()
             raise
-        if road.is_full:
-            yield from road.take()
+        if pipeline.is_full:
+            yield from pipeline.take()
             if on_progress:
                 on_progress(report)
-    yield from road.take()
+    yield from pipeline.take()
     if on_progress:
         on_progress(report)
 
 
-class _TextRoad:
+class _TextPipeline:
     """The rows that wait for the next batch, and the vectors of texts that came before."""
 
     def __init__(self, model: ClipModel, batch_size: int, report: Report, *, keep_going: bool) -> None:

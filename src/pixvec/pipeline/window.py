@@ -14,15 +14,15 @@ from pixvec.errors import PixvecError
 from pixvec.values import Row
 
 WAITING_ROWS: Final = 16_384
-"""Rows under way at once: room enough that the model never waits for a slow neighbour. A decided row takes 2 KB."""
+"""Rows in progress at once: room enough that the model never waits for a slow neighbour. A decided row takes 2 KB."""
 WAITING_CELL_BYTES: Final = 64 << 20
-"""Bytes of pictures that came as cells and are under way: they are at hand, so there is no reason to read far ahead."""
+"""Bytes of pictures that came as cells and are in progress: they are at hand, so there is no reason to read far ahead."""
 _TICK_S: Final = 0.2
 """How often progress is told while a row is waited for."""
 
 
-class UnderWay:
-    """A row under way.
+class InProgress:
+    """A row in progress.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class UnderWay:
         Bytes of its cell.
     """
 
-    __slots__ = ("bug", "is_decided", "n_bytes", "name", "number", "row")
+    __slots__ = ("bug", "is_done", "n_bytes", "name", "number", "row")
 
     def __init__(
         self, number: int, name: Callable[[], str], row: concurrent.futures.Future[Row], *, n_bytes: int = 0
@@ -45,12 +45,12 @@ class UnderWay:
         self.name = name
         self.n_bytes = n_bytes
         self.row = row
-        self.is_decided = False
+        self.is_done = False
         self.bug: Exception | None = None
 
 
 class Window:
-    """Rows under way.
+    """Rows in progress.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ class Window:
 
     def __init__(self, tell: Callable[[], None] | None = None) -> None:
         self._tell = tell
-        self._rows: deque[UnderWay] = deque()
-        self._decided: SimpleQueue[UnderWay] = SimpleQueue()
+        self._rows: deque[InProgress] = deque()
+        self._decided: SimpleQueue[InProgress] = SimpleQueue()
         self._n_bytes = 0
 
     def __len__(self) -> int:
@@ -73,11 +73,11 @@ class Window:
         return len(self._rows) == WAITING_ROWS or self._n_bytes > WAITING_CELL_BYTES
 
     @property
-    def has_decided(self) -> bool:
+    def has_done(self) -> bool:
         """Whether a row can be taken without waiting."""
         return not self._decided.empty()
 
-    def add(self, begun: UnderWay) -> None:
+    def add(self, begun: InProgress) -> None:
         """Add the next row."""
         self._rows.append(begun)
         self._n_bytes += begun.n_bytes
@@ -103,7 +103,7 @@ class Window:
             while True:
                 yield from self._take(self._decided.get_nowait())
 
-    def _take(self, decided: UnderWay) -> Iterator[tuple[int, Row]]:
+    def _take(self, decided: InProgress) -> Iterator[tuple[int, Row]]:
         try:
             row = decided.row.result()
         except Exception as bug:  # noqa: BLE001 (it is raised in its turn)
@@ -111,15 +111,15 @@ class Window:
             decided.bug = bug
         else:
             yield decided.number, row
-        decided.is_decided = True
+        decided.is_done = True
         del decided.row  # they refer to each other
-        while self._rows and self._rows[0].is_decided:
+        while self._rows and self._rows[0].is_done:
             first = self._rows.popleft()
             self._n_bytes -= first.n_bytes
             if first.bug:
                 raise first.bug
 
-    def _next(self) -> UnderWay:
+    def _next(self) -> InProgress:
         if self._tell is None:
             return self._decided.get()
         while True:

@@ -36,19 +36,22 @@ def prepare_texts(context: StepContext, params: Mapping[str, Any]) -> Work:
     settings = replace(context.options, **params)
     model = context.model(settings)
     model.embed_texts([""])
-    road = partial(embed_text_cells, model=model, options=settings)
-    return partial(_embed, context, road, text_provenance(model, settings))
+    pipeline = partial(embed_text_cells, model=model, options=settings)
+    return partial(_embed, context, pipeline, text_provenance(model, settings))
 
 
 def _embed(
-    context: StepContext, road: Callable[..., Generator[Row, None, None]], facts: Mapping[str, Any], cells: InputColumn
+    context: StepContext,
+    pipeline: Callable[..., Generator[Row, None, None]],
+    facts: Mapping[str, Any],
+    cells: InputColumn,
 ) -> list[pa.Table]:
     report = Report()
     context.reports.append(report)
     schema = result_schema(facts["dim"], _SUFFIXES, provenance=facts)
     with (
         context.telling_progress(cells.expected_rows) as on_progress,
-        closing(road(cells.cells(), report=report, on_progress=on_progress)) as rows,
+        closing(pipeline(cells.cells(), report=report, on_progress=on_progress)) as rows,
     ):
         table = _table(rows, schema)
     context.tell(str(report.end()))

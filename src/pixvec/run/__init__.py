@@ -132,7 +132,7 @@ def _note_what_is_safe(end: BaseException, job: Job, work: WorkFolder, place: Pa
     if n_rows:
         kept_in = " and ".join(str(folder.path) for folder in folders if parts[folder] or pieces[folder])
         of_all = "" if job.n_rows is None else f" of {job.n_rows:,}"
-        again = f", {job.report.n_under_way:,} will be fetched again" if job.report.n_under_way else ""
+        again = f", {job.report.n_in_progress:,} will be fetched again" if job.report.n_in_progress else ""
         command = "the same command without `restart=True`" if job.options.restart else "the same command"
         end.add_note(f"{n_rows:,}{of_all} rows are kept in {kept_in}{again}: {_way_on(end, command)}")
 

@@ -1,7 +1,7 @@
 """Rows to finished parts: those that are finished are compared with the input, the others are made.
 
 The input is read once, ahead of the model. A part is written as soon as all its rows are decided, whatever the parts
-before it wait for, and until then its rows are kept in pieces; so what an end costs is what is under way.
+before it wait for, and until then its rows are kept in pieces; so what an end costs is what is in progress.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Span:
     rows: dict[int, Row | None] = field(default_factory=dict)
 
     @property
-    def is_decided(self) -> bool:
+    def is_done(self) -> bool:
         """Whether all its rows are."""
         return len(self.rows) == len(self.table)
 
@@ -175,7 +175,7 @@ class _Parts:
         unfinished, span, index = self._places.pop(number)
         span.rows[index] = row
         self._pieces.keep(span.row + index, row)
-        if span.is_decided:
+        if span.is_done:
             self._advance(unfinished)
 
     def is_full(self) -> bool:
@@ -264,7 +264,7 @@ class _Unfinished:
         self.stop = span.row + span.table.num_rows
 
     def write_decided(self) -> None:
-        while self._spans and self._spans[0].is_decided:
+        while self._spans and self._spans[0].is_done:
             self._write(self._spans.popleft())
 
     def put(self, folder: OwnFolder, work: WorkFolder) -> Part:

@@ -1,6 +1,6 @@
 """A finished output with rows that failed -> the same output, with those rows embedded again and all else as it was.
 
-For a file, the rows to retry are a table of their own and go the road that every table goes, in parts that wait beside
+For a file, the rows to retry are a table of their own and pass the pipeline as every table does, in parts that wait beside
 the output: a stopped retry loses nothing. A folder's parts are rewritten one by one.
 """
 

@@ -62,7 +62,7 @@ class SystemResolver(AbstractResolver):
         return [_as_result(host, info) for info in infos]
 
     async def close(self) -> None:
-        """Do nothing: look-ups under way end by themselves, and nobody waits for them."""
+        """Do nothing: look-ups in progress end by themselves, and nobody waits for them."""
 
     async def _in_time(self, awaited: Awaitable[Awaited]) -> Awaited:
         try:
@@ -156,7 +156,7 @@ class Names(AbstractResolver):
         return [ResolveResult({**result, "port": port}) for result in outcome]
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Give up what is in progress."""
         for question in self._questions.values():
             question.outcome.cancel()
         await self._resolver.close()

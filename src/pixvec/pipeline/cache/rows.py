@@ -1,4 +1,4 @@
-"""The cache as the road of a row sees it: ask for what is remembered, tell what came, wait for no disk.
+"""The cache as the pipeline sees it: ask for what is remembered, tell what came, wait for no disk.
 
 All work on the file is done in one thread. What is told is written behind the caller's back, as much as has gathered
 whenever the thread is free; when the disk falls behind, what is told is forgotten.

@@ -74,7 +74,7 @@ class RateChart:
 
 
 def outcome_bar(review: Review) -> tuple[Segment, ...]:
-    """Divide all rows: vectors, then failures in the order of the road."""
+    """Divide all rows: vectors, then failures in the order of the pipeline."""
     counts = Counter({VECTORS: review.n_vectors})
     for failure in review.failures:
         counts[failure.stage] += failure.n

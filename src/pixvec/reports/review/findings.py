@@ -223,6 +223,6 @@ class Review:
 
 
 def stage_of(code: str) -> str:
-    """Say where on its road a row ended."""
+    """Say where in the pipeline a row ended."""
     known = code_of(code)
     return known.stage if known else UNKNOWN_STAGE

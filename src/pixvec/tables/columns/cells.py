@@ -1,4 +1,4 @@
-"""What a cell of a column may be, and what it is on the road: text, a path, the bytes of a picture, or None."""
+"""What a cell of a column may be, and what it is in the pipeline: text, a path, the bytes of a picture, or None."""
 
 from __future__ import annotations
 
