@@ -14,7 +14,7 @@ BENCH :=
 help:  ## list these words
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-demo: $(VENV)/base.done  ## embed 300 URLs of drawn pictures over real HTTP, search them with words, make a page
+demo: $(VENV)/base.done  ## embed 300 URLs of drawn images over real HTTP, search them with words, make a page
 	$(VENV)/bin/python -m tools.demo
 
 test: $(VENV)/test.done  ## run every test that needs no reference implementation

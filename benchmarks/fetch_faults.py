@@ -38,7 +38,7 @@ from pixvec.values import Crops, Row, Vectors
 N_HOSTS: Final = 16
 MEAN_DELAY_S: Final = 0.6
 MODEL_S: Final = 0.013
-"""For one picture: what ViT-B/32 takes on two cores."""
+"""For one image: what ViT-B/32 takes on two cores."""
 LATE_SHARE: Final = 0.02
 BUSY_SHARE: Final = 0.05
 BUSY_DELAY_S: Final = 0.05
@@ -59,16 +59,16 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2000, help="rows that get a vector, in each visit")
     parser.add_argument("--rounds", type=int, default=1, help="how often to go there and back")
     arguments = parser.parse_args()
-    print(f"Rows to a model of {MODEL_S * 1e3:g} ms a picture, {machine('pixvec', 'aiohttp')}")
+    print(f"Rows to a model of {MODEL_S * 1e3:g} ms an image, {machine('pixvec', 'aiohttp')}")
     print(f"{arguments.rows} good rows from {N_HOSTS} hosts that answer after {MEAN_DELAY_S:g} s on average\n")
     with started({"servers": partial(_serve, arguments.rows)}) as (servers,):
         many, one, attacks, _ = servers.visit().result
         print(_table(_visits(many, arguments.rounds, model_s=MODEL_S)))
-        print(f"\n{arguments.rows} rows of one host, to a model of {QUICK_MODEL_S * 1e3:g} ms a picture\n")
+        print(f"\n{arguments.rows} rows of one host, to a model of {QUICK_MODEL_S * 1e3:g} ms an image\n")
         print(_table(_visits(one, arguments.rounds, model_s=QUICK_MODEL_S)))
         answered, refused = servers.visit().result[3]
         print(f"\nThe host with a limit answered {answered} requests and refused {refused}")
-        print(f"\n{arguments.rows} rows of one host beside attackers, to a model of {MODEL_S * 1e3:g} ms a picture\n")
+        print(f"\n{arguments.rows} rows of one host beside attackers, to a model of {MODEL_S * 1e3:g} ms an image\n")
         print(_attack_table(attacks, arguments.rounds))
 
 
@@ -123,8 +123,8 @@ class _SleepingModel:
 
     precision, image_size = "fp32", SIDE
 
-    def __init__(self, picture_s: float) -> None:
-        self._picture_s = picture_s
+    def __init__(self, image_s: float) -> None:
+        self._image_s = image_s
         crop = ProcessorConfig(
             resize=SIDE, resample=3, center_crop=(SIDE, SIDE), rescale_factor=None, mean=None, std=None
         )
@@ -133,7 +133,7 @@ class _SleepingModel:
         self.ended = 0.0
 
     def embed_crops(self, crops: Crops, *, stop: threading.Event | None = None) -> Vectors:  # noqa: ARG002
-        time.sleep(self._picture_s * len(crops))
+        time.sleep(self._image_s * len(crops))
         self.n_vectors += len(crops)
         self.ended = time.perf_counter()
         return np.zeros((len(crops), 1), np.float32)
@@ -205,7 +205,7 @@ def _serve(n_rows: int) -> Work:
     """Start all servers; their work is to tell the columns of URLs, one for each condition."""
     chance = random.Random(0)
     hosts = [ImageServer().__enter__() for _ in range(N_HOSTS)]
-    good = [_add_picture(hosts[row % N_HOSTS], row, chance.expovariate(1 / MEAN_DELAY_S)) for row in range(n_rows)]
+    good = [_add_image(hosts[row % N_HOSTS], row, chance.expovariate(1 / MEAN_DELAY_S)) for row in range(n_rows)]
     n_late = round(n_rows * LATE_SHARE / (1 - LATE_SHARE))
     late = [hosts[row % N_HOSTS].add_raw(f"/late/{row}", [], end="silence") for row in range(n_late)]
     silent_host, dead_host = ImageServer().__enter__(), BlackHole().__enter__()
@@ -226,7 +226,7 @@ def _serve(n_rows: int) -> Work:
 def _attacks(n_rows: int) -> Attacks:
     """Put up a good host, whose name has to be looked up, and attackers."""
     host = ImageServer().__enter__()
-    good = [_add_picture(host, row, BUSY_DELAY_S).replace("127.0.0.1", "good.example") for row in range(n_rows)]
+    good = [_add_image(host, row, BUSY_DELAY_S).replace("127.0.0.1", "good.example") for row in range(n_rows)]
     attackers = [ImageServer().__enter__() for _ in range(N_ATTACKERS)]
     hoarded = _head(HOARDED_BYTES) + bytes(HOARDED_BYTES - 1)
     drops = [_head(HOARDED_BYTES), *itertools.repeat(b"x", 1000)]
@@ -252,8 +252,8 @@ def _one_host(n_rows: int) -> tuple[dict[str, list[str]], RateLimit]:
     n_busy = round(n_rows * BUSY_SHARE / (1 - BUSY_SHARE))
     limit = RateLimit(PER_SECOND, b"HTTP/1.1 429 -\r\nContent-Length: 0\r\n\r\n")
     columns = {
-        "no faults": [_add_picture(good, row, BUSY_DELAY_S) for row in range(n_rows)],
-        f"{BUSY_SHARE:.0%} of the rows answer 503": [_add_picture(busy, row, BUSY_DELAY_S) for row in range(n_rows)]
+        "no faults": [_add_image(good, row, BUSY_DELAY_S) for row in range(n_rows)],
+        f"{BUSY_SHARE:.0%} of the rows answer 503": [_add_image(busy, row, BUSY_DELAY_S) for row in range(n_rows)]
         + [busy.add(f"/busy/{row}", status=503, delay_s=BUSY_DELAY_S) for row in range(n_busy)],
         f"429 beyond {PER_SECOND} requests a second": [
             limited.add_raw(f"/{row}", limit.guard(_answer(row))) for row in range(n_rows)
@@ -263,7 +263,7 @@ def _one_host(n_rows: int) -> tuple[dict[str, list[str]], RateLimit]:
 
 
 def _answer(row: int) -> bytes:
-    body = _PICTURE + row.to_bytes(4)
+    body = _IMAGE + row.to_bytes(4)
     return _head(len(body)) + body
 
 
@@ -277,12 +277,12 @@ def _tell(
     return 0, (many, one, attacks, (limit.n_answered, limit.n_refused))
 
 
-def _add_picture(host: ImageServer, row: int, delay_s: float) -> str:
+def _add_image(host: ImageServer, row: int, delay_s: float) -> str:
     # Bytes of its own for each, because the same bytes would be embedded once.
-    return host.add(f"/{row}", body=_PICTURE + row.to_bytes(4), delay_s=delay_s)
+    return host.add(f"/{row}", body=_IMAGE + row.to_bytes(4), delay_s=delay_s)
 
 
-_PICTURE: Final = image_bytes(size=(64, 48))
+_IMAGE: Final = image_bytes(size=(64, 48))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How fast is the image tower alone? pixvec's graph beside the engine's own conversion, torch, and a ceiling.
 
-The ceiling is the tower's matrix products and nothing else, through the same engine. Every contender works on pictures
+The ceiling is the tower's matrix products and nothing else, through the same engine. Every contender works on images
 that are ready for it, all on the same ones.
 """
 

@@ -1,7 +1,7 @@
 """Does memory grow with the rows? A long column of URLs that are dead or repeated, and the memory of the run beside it.
 
 The table is written row by row, and embedded by the command line in a process of its own, whose resident memory, with
-that of its children, is read ten times a second. No picture is decoded twice, and so ten million rows take minutes.
+that of its children, is read ten times a second. No image is decoded twice, and so ten million rows take minutes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Final
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 
-N_PICTURES: Final = 100
+N_IMAGES: Final = 100
 KINDS: Final = 4
-"""Of four rows one is a picture that came before, one a dead URL of its own, one no URL, and one empty."""
+"""Of four rows one is an image that came before, one a dead URL of its own, one no URL, and one empty."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--output", default="out.parquet", help="out.csv, out.parquet or out/")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ImageServer() as server:
-        urls = [server.add(f"/{seed}.jpg", body=image_bytes(size=(64, 64), seed=seed)) for seed in range(N_PICTURES)]
+        urls = [server.add(f"/{seed}.jpg", body=image_bytes(size=(64, 64), seed=seed)) for seed in range(N_IMAGES)]
         for n_rows in asked.rows:
             place = Path(folder) / str(n_rows)
             place.mkdir()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 SIZES: Final = ((640, 480), (800, 600), (1024, 768), (768, 1024), (1200, 800), (1280, 960))
-"""Width and height of the pictures: 0.76 million pixels on average."""
+"""Width and height of the images: 0.76 million pixels on average."""
 
 _SCENE_SIDE: Final = 1600
 _N_SCENES: Final = 12

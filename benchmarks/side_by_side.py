@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 Work: TypeAlias = Callable[..., tuple[int, Any]]
-"""What is measured: returns how many pictures it worked on, and what came of them."""
+"""What is measured: returns how many images it worked on, and what came of them."""
 
 Start: TypeAlias = Callable[[], Work]
 """Loads a contender, in its process; must pickle."""

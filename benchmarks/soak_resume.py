@@ -26,7 +26,7 @@ from pixvec.testing.checkpoints import make_checkpoint
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 
-N_PICTURES: Final = 200
+N_IMAGES: Final = 200
 SLOW_S: Final = 1.0
 """How long the first row of each part takes."""
 MAX_LOST: Final = 100
@@ -67,11 +67,9 @@ class Soak:
 
     def __post_init__(self) -> None:
         self.checkpoint = str(make_checkpoint(self.folder / "checkpoint"))
-        pictures = [image_bytes(size=(64, 64), seed=seed) for seed in range(N_PICTURES)]
+        images = [image_bytes(size=(64, 64), seed=seed) for seed in range(N_IMAGES)]
         urls = [
-            self.server.add(
-                f"/{row}.jpg", body=pictures[row % N_PICTURES], delay_s=0 if row % self.part_rows else SLOW_S
-            )
+            self.server.add(f"/{row}.jpg", body=images[row % N_IMAGES], delay_s=0 if row % self.part_rows else SLOW_S)
             for row in range(self.n_rows)
         ]
         for row in range(0, self.n_rows, self.n_rows // 10):

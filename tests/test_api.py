@@ -37,7 +37,7 @@ def site() -> Iterator[ImageServer]:
 
 @pytest.fixture
 def urls(site: ImageServer) -> list[str | None]:
-    """Two pictures, a dead link, nothing, and a picture."""
+    """Two images, a dead link, nothing, and an image."""
     return [site.url("/0.jpg"), site.url("/1.jpg"), site.url("/dead.jpg"), None, site.url("/3.jpg")]
 
 
@@ -106,8 +106,8 @@ def test_cells_may_be_paths_bytes_pillow_images_and_structs(options: dict[str, A
     assert pixvec.Embedder(**options).embed([str(tmp_path / "a.png")]).errors == ["invalid_url"]
 
 
-def test_a_dataset_of_pictures_is_embedded(options: dict[str, Any]) -> None:
-    cells = [{"bytes": image_bytes(seed=0), "path": None}, {"bytes": b"no picture", "path": None}]
+def test_a_dataset_of_images_is_embedded(options: dict[str, Any]) -> None:
+    cells = [{"bytes": image_bytes(seed=0), "path": None}, {"bytes": b"no image", "path": None}]
     dataset = datasets.Dataset.from_dict({"image": cells}).cast_column("image", datasets.Image())
     table = pixvec.embed_table(dataset, **options)
     assert isinstance(table, datasets.Dataset)
@@ -263,7 +263,7 @@ def test_an_empty_column_gives_an_empty_column(images: Any, options: dict[str, A
         (lambda: pixvec.embed_images([], model="./no-such-folder"), "no-such-folder"),
         (lambda: pixvec.Embedder(allow_address=("localhost:80",)).embed(["x"]), "localhost"),
         (lambda: pixvec.embed_table(pd.DataFrame({"a": ["x"]})), "none of the columns"),
-        (lambda: pixvec.embed_table(pd.DataFrame({"a": [1, 2]}), column="a"), "holds neither text nor pictures"),
+        (lambda: pixvec.embed_table(pd.DataFrame({"a": [1, 2]}), column="a"), "holds neither text nor images"),
         (lambda: pixvec.embed_images([], timeout_s=0), "expected at least 0.001"),
         (lambda: pixvec.embed_table({"a": ["x"]}), "pandas or polars DataFrame, a pyarrow Table"),
         (lambda: pixvec.embed_images([], errors="ignore"), "expected one of null, raise"),  # type: ignore[call-overload]

@@ -53,9 +53,9 @@ sys.modules["torch"] = sys.modules["transformers"] = None
 import pixvec
 assert pixvec.embed_images([sys.stdin.buffer.name and open(sys.argv[2], "rb").read()], model=sys.argv[1])[0] is not None
 """
-    picture = Path(checkpoint) / "picture.jpg"
-    picture.write_bytes(image_bytes())
-    result = python(code, checkpoint, str(picture))
+    image = Path(checkpoint) / "image.jpg"
+    image.write_bytes(image_bytes())
+    result = python(code, checkpoint, str(image))
     assert (result.returncode, result.stderr) == (0, "")
 
 
@@ -71,20 +71,20 @@ def audit(event, arguments):
     written = event == "open" and isinstance(arguments[2], int) and arguments[2] & writing
     if event in watched or written:
         seen.append([event, str(arguments[0])])
-picture = open(sys.argv[2], "rb").read()
+image = open(sys.argv[2], "rb").read()
 sys.dont_write_bytecode = True
 sys.addaudithook(audit)
 import pixvec
-vector, = pixvec.embed_images([picture], model=sys.argv[1])
+vector, = pixvec.embed_images([image], model=sys.argv[1])
 print(json.dumps(seen))
 children = open(f"/proc/self/task/{os.getpid()}/children").read() if os.path.exists("/proc/self/task") else ""
 assert not children, children
 """
-    picture = tmp_path / "picture.jpg"
-    picture.write_bytes(image_bytes())
+    image = tmp_path / "image.jpg"
+    image.write_bytes(image_bytes())
     home = tmp_path / "home"
     home.mkdir()
-    result = python(code, checkpoint, str(picture), HOME=str(home), TMPDIR=str(home))
+    result = python(code, checkpoint, str(image), HOME=str(home), TMPDIR=str(home))
     assert (result.returncode, result.stderr) == (0, "")
     assert json.loads(result.stdout) == [["subprocess.Popen", sys.executable]]  # the decode worker, which is gone again
     assert list(home.iterdir()) == []

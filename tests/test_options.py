@@ -96,11 +96,11 @@ class Frame(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture(Frame, Paint):
+class Image(Frame, Paint):
     """Options of two parts, of which one has a check of its own."""
 
 
 @pytest.mark.parametrize("keywords", [{"width": 0}, {"width": 3}, {"coats": 10}], ids=str)
 def test_a_class_of_several_parts_checks_them_all(keywords: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(keywords))}="):
-        Picture(**keywords)
+        Image(**keywords)

@@ -1,6 +1,6 @@
-"""Embed a column of 300 picture URLs over real HTTP, with the command that a user would run, and show what came of it.
+"""Embed a column of 300 image URLs over real HTTP, with the command that a user would run, and show what came of it.
 
-Run by ``make demo``; ``python -m tools.demo 20`` draws fewer. The pictures are drawn here, the server is on this
+Run by ``make demo``; ``python -m tools.demo 20`` draws fewer. The images are drawn here, the server is on this
 machine, and the model is the small one that comes with pixvec: it knows the drawn world and nothing else.
 """
 
@@ -28,45 +28,45 @@ from pixvec.values import Vector, Vectors
 from tools.world import describe, draw_scene, imagine
 
 FOLDER: Final = Path("demo")
-N_PICTURES: Final = 262
+N_IMAGES: Final = 262
 FIRST_SEED: Final = 1_000_000
 SIDE: Final = 192
 QUERIES: Final = ("a house", "four boats", "a striped cat")
 K: Final = 6
 
 
-def main(n_pictures: int = N_PICTURES) -> None:
+def main(n_images: int = N_IMAGES) -> None:
     """Serve, embed, search, show."""
     FOLDER.mkdir(exist_ok=True)
     table, output = FOLDER / "photos.csv", FOLDER / "photos.parquet"
     with ImageServer() as server:
-        command = prepare(server, table, output, n_pictures)
+        command = prepare(server, table, output, n_images)
         print("$ pixvec", *command, flush=True)
         subprocess.run([sys.executable, "-m", "pixvec", *command], check=True)
     sections = list(show(output))
-    text = "Drawn pictures, embedded by pixvec with its demo model, which knows this drawn world and nothing else."
+    text = "Drawn images, embedded by pixvec with its demo model, which knows this drawn world and nothing else."
     (FOLDER / "gallery.html").write_text(render_gallery("pixvec demo", sections, text=text), encoding="utf-8")
-    print(f"\nThe table is in {output}, a page with the pictures in {FOLDER / 'gallery.html'}.")
+    print(f"\nThe table is in {output}, a page with the images in {FOLDER / 'gallery.html'}.")
 
 
-def prepare(server: ImageServer, table: Path, output: Path, n_pictures: int = N_PICTURES) -> list[str]:
+def prepare(server: ImageServer, table: Path, output: Path, n_images: int = N_IMAGES) -> list[str]:
     """Write the table, and give the words of the command that embeds it."""
     with table.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("title", "image_url"), *rows(server, n_pictures)])
+        csv.writer(file).writerows([("title", "image_url"), *rows(server, n_images)])
     words = ["embed", str(table), "-o", str(output), "--restart", "--model", "demo", "--thumbnails"]
     return [*words, "--allow-address", server.address]
 
 
-def rows(server: ImageServer, n_pictures: int) -> Iterator[tuple[str, str]]:
-    """Put pictures on the server, and what goes wrong with pictures; give titles and URLs in a mixed order."""
-    made = [*good_rows(server, n_pictures), *bad_rows(server)]
+def rows(server: ImageServer, n_images: int) -> Iterator[tuple[str, str]]:
+    """Put images on the server, and what goes wrong with images; give titles and URLs in a mixed order."""
+    made = [*good_rows(server, n_images), *bad_rows(server)]
     order = np.random.default_rng(0).permutation(len(made))
     return (made[index] for index in order)
 
 
-def good_rows(server: ImageServer, n_pictures: int) -> Iterator[tuple[str, str]]:
-    """Give pictures: most at once, some slow, some at a second URL too."""
-    for seed in range(n_pictures):
+def good_rows(server: ImageServer, n_images: int) -> Iterator[tuple[str, str]]:
+    """Give images: most at once, some slow, some at a second URL too."""
+    for seed in range(n_images):
         scene = imagine(FIRST_SEED + seed)
         body = encode(draw_scene(scene, SIDE), "PNG" if seed % 5 == 0 else "JPEG")
         yield describe(scene), server.add(f"/{seed}", body=body, delay_s=1.5 if seed % 50 == 0 else 0.0)
@@ -93,15 +93,15 @@ def show(path: Path) -> Iterator[Section]:
     table = pq.read_table(path)
     column = table["embedding"].combine_chunks()
     vectors, records = read_vectors(table["embedding"]), table.drop_columns(["embedding"]).to_pylist()
-    pictures = thumbnails(path, records)
+    images = thumbnails(path, records)
     with Embedder(model="demo") as embedder:
         for query, vector in zip(QUERIES, embedder.embed_query(list(QUERIES)), strict=True):
-            yield section(f"Words: “{query}”", nearest(vectors, vector), records, pictures)
+            yield section(f"Words: “{query}”", nearest(vectors, vector), records, images)
     first = next(index for index, is_valid in enumerate(column.is_valid().to_pylist()) if is_valid)
-    yield section(f"Nearest to: {records[first]['title']}", nearest(vectors, vectors[first]), records, pictures)
+    yield section(f"Nearest to: {records[first]['title']}", nearest(vectors, vectors[first]), records, images)
     yield failures(records)
     everything = [(index, 1.0) for index, record in enumerate(records) if record["embedding_error"] is None]
-    yield Section("All pictures", [tile(records[index], "", pictures) for index, _ in everything])
+    yield Section("All images", [tile(records[index], "", images) for index, _ in everything])
 
 
 def thumbnails(path: Path, records: list[dict[str, Any]]) -> dict[bytes, str]:
@@ -117,13 +117,13 @@ def nearest(vectors: Vectors, vector: Vector) -> list[tuple[int, float]]:
 
 
 def section(
-    title: str, found: list[tuple[int, float]], records: list[dict[str, Any]], pictures: dict[bytes, str]
+    title: str, found: list[tuple[int, float]], records: list[dict[str, Any]], images: dict[bytes, str]
 ) -> Section:
     """Print what was found, and give it as a section."""
     print(f"\n{title}")
     for index, cosine in found:
         print(f"  {cosine:.3f}  {records[index]['title']}")
-    return Section(title, [tile(records[index], f"{cosine:.3f}", pictures) for index, cosine in found])
+    return Section(title, [tile(records[index], f"{cosine:.3f}", images) for index, cosine in found])
 
 
 def failures(records: list[dict[str, Any]]) -> Section:
@@ -137,10 +137,10 @@ def failures(records: list[dict[str, Any]]) -> Section:
     return Section("Rows without a vector", [tile(record, note, {}) for record, note in notes])
 
 
-def tile(record: dict[str, Any], note: str, pictures: dict[bytes, str]) -> Tile:
+def tile(record: dict[str, Any], note: str, images: dict[bytes, str]) -> Tile:
     """Give a row as a tile."""
     image = record["embedding_image"]
-    return Tile(record["title"], note, pictures.get(image["sha256"]) if image else None)
+    return Tile(record["title"], note, images.get(image["sha256"]) if image else None)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pictures of the drawn world, drawn once and kept in a file that training reads at random."""
+"""Images of the drawn world, drawn once and kept in a file that training reads at random."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNK: Final = 500
 
 
 def open_corpus(path: Path, n: int, *, first_seed: int = 0) -> NDArray[np.uint8]:
-    """Return pictures of `n` scenes by their seeds, (n, S, S, 3), drawing them if `path` does not exist."""
+    """Return images of `n` scenes by their seeds, (n, S, S, 3), drawing them if `path` does not exist."""
     shape = (n, IMAGE_SIZE, IMAGE_SIZE, 3)
     if not path.exists():
         unfinished = path.with_suffix(".part")
@@ -32,7 +32,7 @@ def open_corpus(path: Path, n: int, *, first_seed: int = 0) -> NDArray[np.uint8]
         unfinished.rename(path)
     corpus = np.load(path, mmap_mode="r")
     if corpus.shape != shape:
-        raise SystemExit(f"{path} holds {corpus.shape[0]} pictures, not {n}: remove it to draw them anew")
+        raise SystemExit(f"{path} holds {corpus.shape[0]} images, not {n}: remove it to draw them anew")
     return np.asarray(corpus)
 
 

@@ -22,7 +22,7 @@ from tools.world import ATTRIBUTES, Scene, attributes, describe, distinct_scenes
 
 N_SCENES: Final = 1000
 FIRST_SEED: Final = 20_000_000
-PICTURE_SIZE: Final = 224
+IMAGE_SIZE: Final = 224
 N_COPIES: Final = 200
 WORDED: Final[Mapping[str, str]] = {
     "caption_loss": "caption loss",
@@ -36,19 +36,19 @@ WORDED: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """Scenes, their pictures as JPEG files, and what the model makes of them."""
+    """Scenes, their images as JPEG files, and what the model makes of them."""
 
     scenes: list[Scene]
     images: Vectors
     embedder: Embedder
 
     def recall(self, k: int) -> float:
-        """Measure for how many descriptions the picture is among the k nearest."""
+        """Measure for how many descriptions the image is among the k nearest."""
         scores = self.embedder.embed_query([describe(scene) for scene in self.scenes]) @ self.images.T
         return float(((scores > scores.diagonal()[:, None]).sum(axis=1) < k).mean())
 
     def accuracy(self, attribute: str) -> tuple[float, int]:
-        """Measure how often the nearest phrase names the attribute rightly, and on how many pictures."""
+        """Measure how often the nearest phrase names the attribute rightly, and on how many images."""
         values = ATTRIBUTES[attribute]
         phrases = self.embedder.embed_query([phrase(attribute, value) for value in values])
         answers = [values[nearest] for nearest in (self.images @ phrases.T).argmax(axis=1)]
@@ -57,39 +57,39 @@ class Exam:
         return float(np.mean(right)), len(right)
 
     def found_again(self, alter: Callable[[Image.Image], bytes]) -> float:
-        """Measure how many altered copies are nearer to their original than to any other picture."""
-        altered = [alter(draw_scene(scene, PICTURE_SIZE)) for scene in self.scenes[:N_COPIES]]
+        """Measure how many altered copies are nearer to their original than to any other image."""
+        altered = [alter(draw_scene(scene, IMAGE_SIZE)) for scene in self.scenes[:N_COPIES]]
         copies = self.embedder.embed(altered).vectors
         return float(((copies @ self.images.T).argmax(axis=1) == np.arange(len(copies))).mean())
 
 
 def hold_exam(embedder: Embedder, *, held_out: bool) -> Exam:
-    """Draw and embed the pictures."""
+    """Draw and embed the images."""
     scenes = distinct_scenes(N_SCENES, first_seed=FIRST_SEED, held_out=held_out)
-    files = [encode(draw_scene(scene, PICTURE_SIZE)) for scene in scenes]
+    files = [encode(draw_scene(scene, IMAGE_SIZE)) for scene in scenes]
     return Exam(scenes, embedder.embed(files).vectors, embedder)
 
 
-def encode(picture: Image.Image, quality: int = 90) -> bytes:
+def encode(image: Image.Image, quality: int = 90) -> bytes:
     """Write a JPEG file."""
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=quality)
+    image.save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 
-def shrink(picture: Image.Image) -> bytes:
+def shrink(image: Image.Image) -> bytes:
     """Write it at 60 % of its size."""
-    return encode(picture.resize((PICTURE_SIZE * 3 // 5,) * 2, Image.Resampling.BICUBIC))
+    return encode(image.resize((IMAGE_SIZE * 3 // 5,) * 2, Image.Resampling.BICUBIC))
 
 
-def crop(picture: Image.Image) -> bytes:
+def crop(image: Image.Image) -> bytes:
     """Write it without 4 % at each side."""
-    margin = PICTURE_SIZE // 25
-    return encode(picture.crop((margin, margin, PICTURE_SIZE - margin, PICTURE_SIZE - margin)))
+    margin = IMAGE_SIZE // 25
+    return encode(image.crop((margin, margin, IMAGE_SIZE - margin, IMAGE_SIZE - margin)))
 
 
 ALTERATIONS: Final[Mapping[str, Callable[[Image.Image], bytes]]] = {
-    "re-encoded at JPEG quality 40": lambda picture: encode(picture, 40),
+    "re-encoded at JPEG quality 40": lambda image: encode(image, 40),
     "scaled to 60 %": shrink,
     "cropped by 4 % at each side": crop,
 }

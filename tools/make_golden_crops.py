@@ -1,4 +1,4 @@
-"""Make tests/golden/crops.json: what transformers' CLIP processor makes of drawn pictures.
+"""Make tests/golden/crops.json: what transformers' CLIP processor makes of drawn images.
 
 Needs transformers and torch: python -m tools.make_golden_crops
 """
@@ -40,7 +40,7 @@ CASES: Final[list[dict[str, Any]]] = [
 
 
 def reference_crop(image: Image.Image, case: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Run transformers' processor on the picture, rescaling and standardizing off: (H, W, 3) uint8."""
+    """Run transformers' processor on the image, rescaling and standardizing off: (H, W, 3) uint8."""
     resize, center_crop = case["resize"], case["center_crop"]
     processor = CLIPImageProcessorPil(
         do_resize=resize is not None,

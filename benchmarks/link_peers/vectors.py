@@ -1,7 +1,7 @@
 """Seeded vectors to link, as a file, and which of them are truly each other's nearest.
 
 A hundred vectors make a cluster. Centres and noise have the same spectrum, a variance that falls as one over the
-dimension's number, so that about 28 of the 512 dimensions count: as many as in vectors of real pictures, more or less.
+dimension's number, so that about 28 of the 512 dimensions count: as many as in vectors of real images, more or less.
 At the noise of 0.7 a vector's neighbours are of its own cluster; at 1.2 clusters overlap.
 """
 

@@ -22,7 +22,7 @@ class _Tower(torch.nn.Module):  # type: ignore[misc]  # to the type checker torc
 
 
 def main(checkpoint: Path, folder: Path) -> None:
-    """Write the graph, for any number of pictures at a time, and the processor's settings beside it."""
+    """Write the graph, for any number of images at a time, and the processor's settings beside it."""
     tower = _Tower(CLIPVisionModelWithProjection.from_pretrained(checkpoint)).eval()
     folder.mkdir(parents=True, exist_ok=True)
     torch.onnx.export(

@@ -83,7 +83,7 @@ class Bench:
     folder
         For models, logs and vectors.
     urls
-        Of pictures.
+        Of images.
     links
         URLs some of which are dead.
     n_dead
@@ -145,7 +145,7 @@ class Bench:
         return ", ".join(parts)
 
     def _start(self, outcome: Outcome, python: str, stack: ExitStack) -> tuple[Peer, int]:
-        """Start it once more, warm it, and reckon how many pictures make a visit."""
+        """Start it once more, warm it, and reckon how many images make a visit."""
         start = time.perf_counter()
         peer = stack.enter_context(closing(self._peer(outcome.name, python)))
         peer.visit(self.urls[:1])
@@ -189,7 +189,7 @@ def python_for(name: str, folder: Path) -> str:
 
 
 def make_models(folder: Path) -> None:
-    """Make the checkpoint, and one of the same picture size that costs nothing."""
+    """Make the checkpoint, and one of the same image size that costs nothing."""
     _make_model(folder / CHECKPOINT, "vit-base-patch32", {})
     _make_model(folder / TINY, "tiny", {"image_size": 224, "patch_size": 32})
 

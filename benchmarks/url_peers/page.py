@@ -35,9 +35,9 @@ def measured(outcomes: Sequence[Outcome], makes: Makes) -> list[tuple[Outcome, F
 
 
 def _tables(outcomes: Sequence[Outcome]) -> list[str]:
-    vectors, pictures = measured(outcomes, "vectors"), measured(outcomes, "pictures")
+    vectors, images = measured(outcomes, "vectors"), measured(outcomes, "images")
     compared = [*measured(outcomes, "products"), *vectors]
-    return [_vector_table(compared), _dead_link_table([*vectors, *pictures]), _picture_table(pictures)]
+    return [_vector_table(compared), _dead_link_table([*vectors, *images]), _image_table(images)]
 
 
 _RATE_HEAD: Final = ["images/s", "slowest to fastest visit"]
@@ -86,7 +86,7 @@ def _dead_link_table(rows: list[tuple[Outcome, Figures]]) -> str:
     return markdown_table(["100 links, 5 of them dead", "what comes of them"], lines) if lines else ""
 
 
-def _picture_table(rows: list[tuple[Outcome, Figures]]) -> str:
+def _image_table(rows: list[tuple[Outcome, Figures]]) -> str:
     lines = [[_title(outcome), *_rate(figures), *_costs(outcome, figures)] for outcome, figures in rows]
     return markdown_table(["URLs to crops", *_RATE_HEAD, *_COST_HEAD], lines) if lines else ""
 

@@ -54,7 +54,7 @@ class Embedded:
 
 
 Embed: TypeAlias = Callable[[list[str]], Embedded]
-Makes: TypeAlias = Literal["vectors", "pictures", "products"]
+Makes: TypeAlias = Literal["vectors", "images", "products"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -383,7 +383,7 @@ WAYS: Final = {
         starts_in_call=True,
     ),
     "pixvec-no-model": Way(
-        title="pixvec, a model that costs nothing", load=partial(_pixvec, model=TINY), makes="pictures", **_WITH_PIXVEC
+        title="pixvec, a model that costs nothing", load=partial(_pixvec, model=TINY), makes="images", **_WITH_PIXVEC
     ),
     "img2dataset": Way(
         title="img2dataset",
@@ -391,7 +391,7 @@ WAYS: Final = {
         environment="img2dataset",
         steps=(("img2dataset",),),
         packages=("img2dataset",),
-        makes="pictures",
+        makes="images",
         starts_in_call=True,
     ),
 }

@@ -86,7 +86,7 @@ def embed_images(images: object, options: ColumnOptions) -> Any:
     ----------
     images
         N cells: a list, a tuple, an iterator, a one-dimensional NumPy array, a pandas or polars Series, a pyarrow
-        array or a column of `datasets`. A cell is the text of a URL, the bytes of a picture, a `pathlib.Path`, a
+        array or a column of `datasets`. A cell is the text of a URL, the bytes of an image, a `pathlib.Path`, a
         `PIL.Image.Image`, the struct ``{"bytes": …, "path": …}``, or null.
     **options
         The fields of `Settings`; ``progress`` as in `Embedder.embed`; ``errors="raise"`` raises the error of the
@@ -199,7 +199,7 @@ def embed_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
     ----------
     input, output
         Paths of CSV, TSV, JSON Lines, Parquet or Arrow files, told apart by their endings; ``.gz`` or ``.zst`` may
-        follow those of text. The input may be a pattern or a folder too, also one of pictures. An output that ends in
+        follow those of text. The input may be a pattern or a folder too, also one of images. An output that ends in
         ``.npy`` holds the vectors alone; one that ends in a slash, or is a folder, becomes a folder of Parquet files,
         one for each part.
     **options

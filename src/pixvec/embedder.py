@@ -45,7 +45,7 @@ class Embeddings:
     errors, details
         For each row its code and its sentence; None where there is a vector.
     images
-        For each row what picture was embedded; None where none was decoded, as of texts.
+        For each row what image was embedded; None where none was decoded, as of texts.
     report
         The counts of the call.
     """

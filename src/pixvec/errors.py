@@ -9,7 +9,7 @@ PixvecError
 │   └── TooManyFailedError the output is whole, and more rows failed than were allowed (in report.py)
 └── RowError               one row has no vector: code, detail, retryable
     ├── FetchError         no bytes came
-    └── ImageError         bytes came, and no picture came of them
+    └── ImageError         bytes came, and no image came of them
 """
 
 from __future__ import annotations
@@ -76,4 +76,4 @@ class FetchError(RowError):
 
 
 class ImageError(RowError):
-    """Bytes came, and no picture came of them."""
+    """Bytes came, and no image came of them."""

@@ -15,7 +15,7 @@ Vectors: TypeAlias = NDArray[np.float32]
 """Embeddings, (N, D) float32."""
 
 Crop: TypeAlias = NDArray[np.uint8]
-"""What the model sees of one picture, (S, S, 3) uint8 sRGB."""
+"""What the model sees of one image, (S, S, 3) uint8 sRGB."""
 
 Crops: TypeAlias = NDArray[np.uint8]
 """A batch of crops, (N, S, S, 3) uint8 sRGB."""
@@ -26,12 +26,12 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What picture was embedded.
+    """What image was embedded.
 
     Parameters
     ----------
     sha256
-        The hash of the picture's bytes, 32 bytes.
+        The hash of the image's bytes, 32 bytes.
     format
         The format its bytes have, as Pillow names it: ``"JPEG"``, ``"PNG"`` …
     width, height
@@ -60,7 +60,7 @@ class ImageFacts:
 class Row:
     """What one input row came to: a vector, or a code with a sentence.
 
-    Exactly one of `vector` and `error` is set; `image` is None where no picture was decoded.
+    Exactly one of `vector` and `error` is set; `image` is None where no image was decoded.
     """
 
     vector: Vector | None = None

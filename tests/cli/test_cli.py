@@ -69,7 +69,7 @@ def pixvec(checkpoint: str, site: ImageServer) -> Pixvec:
 
 @pytest.fixture
 def photos(site: ImageServer, tmp_path: Path) -> Path:
-    """A CSV of four pictures, a dead link and an empty cell."""
+    """A CSV of four images, a dead link and an empty cell."""
     lines = ["id,image_url,note", *(f'00{seed},{site.url(f"/{seed}.jpg")},"a ""b"", c"' for seed in range(4))]
     path = tmp_path / "photos.csv"
     path.write_text("\n".join([*lines, f"004,{site.url('/dead')},x", "005,,y"]) + "\n")

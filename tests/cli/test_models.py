@@ -54,7 +54,7 @@ def test_the_list_names_every_model_and_says_which_are_here() -> None:
 def test_a_model_is_loaded_and_told_of(checkpoint: str) -> None:
     told = CliRunner().invoke(models, ["check", checkpoint]).output
     assert "vectors    32 numbers" in told
-    assert "pictures   32 pixels in patches of 8, 2 layers of 64" in told
+    assert "images   32 pixels in patches of 8, 2 layers of 64" in told
     assert "texts      24 tokens, 2 layers of 48" in told
     assert load(checkpoint).weights_hash in told
 
@@ -87,5 +87,5 @@ def test_parity_is_told_where_torch_is_installed(
     folder = make_checkpoint(tmp_path, **made_of)  # type: ignore[arg-type]
     checked = CliRunner().invoke(models, ["check", "--parity", str(folder)])
     assert checked.exit_code == 0
-    assert "parity     15 pictures in fp32" in checked.output
+    assert "parity     15 images in fp32" in checked.output
     assert capfd.readouterr() == ("", "")

@@ -26,17 +26,17 @@ HOSTILE = "\x1b[31m\r[/b] \u202egnp.exe \u200b<script>alert(1)</script>\n{{7*7}}
 
 
 @pytest.fixture(scope="module")
-def pictures() -> Iterator[ImageServer]:
+def images() -> Iterator[ImageServer]:
     with ImageServer() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def table(pictures: ImageServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight pictures, the second again at another URL, and a row whose picture is not there."""
+def table(images: ImageServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight images, the second again at another URL, and a row whose image is not there."""
     bodies = [encode(draw_scene(imagine(1_000_000 + seed), 96)) for seed in range(N)]
-    urls = [pictures.add(f"/{seed}.jpg", body=body) for seed, body in enumerate(bodies)]
-    urls += [pictures.add("/again.jpg", body=bodies[1]), pictures.url("/dead.jpg")]
+    urls = [images.add(f"/{seed}.jpg", body=body) for seed, body in enumerate(bodies)]
+    urls += [images.add("/again.jpg", body=bodies[1]), images.url("/dead.jpg")]
     titles = [describe(imagine(1_000_000 + seed)) for seed in range(N)]
     rows = pa.table({"title": [HOSTILE, *titles[1:], "again", "dead"], "image_url": urls})
     path = tmp_path_factory.mktemp("table") / "t.parquet"
@@ -45,7 +45,7 @@ def table(pictures: ImageServer, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 class Page(HTMLParser):
-    """Counts tags, and collects pictures and links."""
+    """Counts tags, and collects images and links."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -177,18 +177,18 @@ def test_a_format_that_the_ending_contradicts_is_refused(
 
 
 def test_an_image_of_the_net_is_fetched_under_the_guard(
-    table: Path, pictures: ImageServer, capsys: pytest.CaptureFixture[str]
+    table: Path, images: ImageServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    query = ["search", str(table), "--image", pictures.url("/1.jpg"), "-k", "2", "--show", "title"]
+    query = ["search", str(table), "--image", images.url("/1.jpg"), "-k", "2", "--show", "title"]
     assert execute(query) == WRONG_USE
     assert "address_blocked" in capsys.readouterr().err
-    assert execute([*query, "--allow-address", pictures.address]) == 0
+    assert execute([*query, "--allow-address", images.address]) == 0
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]] == ["1", "8"]
 
 
-def test_a_page_holds_the_pictures_and_runs_nothing(table: Path, pictures: ImageServer, tmp_path: Path) -> None:
+def test_a_page_holds_the_images_and_runs_nothing(table: Path, images: ImageServer, tmp_path: Path) -> None:
     page = tmp_path / "found.html"
-    command = ["search", str(table), "<b>a fir</b>", "-k", "9", "-o", str(page), "--allow-address", pictures.address]
+    command = ["search", str(table), "<b>a fir</b>", "-k", "9", "-o", str(page), "--allow-address", images.address]
     assert execute(command) == 0
     found = Page(page)
     assert len(found.sources) == N  # and the one that is there twice, once
@@ -197,7 +197,7 @@ def test_a_page_holds_the_pictures_and_runs_nothing(table: Path, pictures: Image
     assert "b" not in found.tags
 
 
-def test_a_page_under_the_guard_has_no_pictures_of_private_networks_and_says_why(
+def test_a_page_under_the_guard_has_no_images_of_private_networks_and_says_why(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert execute(["search", str(table), "a fir", "-k", "9", "-o", str(tmp_path / "found.html")]) == 0
@@ -219,9 +219,9 @@ def test_the_columns_to_show_are_those_of_json_and_the_captions_of_a_page(
 
 @pytest.mark.parametrize(("first", "second"), [("t.csv", "o.parquet"), ("t.csv", "o.csv"), ("t.parquet", "o.csv")])
 def test_what_vectors_were_made_with_goes_along_and_no_run_takes_the_table_for_its_own(
-    pictures: ImageServer, tmp_path: Path, first: str, second: str, capsys: pytest.CaptureFixture[str]
+    images: ImageServer, tmp_path: Path, first: str, second: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "photos.csv").write_text(f"image_url\n{pictures.url('/0.jpg')}\n", encoding="utf-8")
+    (tmp_path / "photos.csv").write_text(f"image_url\n{images.url('/0.jpg')}\n", encoding="utf-8")
     embed = ["embed", str(tmp_path / "photos.csv"), "--model", "demo", "--allow-private", "--quiet", "-o"]
     output = str(tmp_path / second)
     assert execute([*embed, str(tmp_path / first)]) == 0
@@ -232,10 +232,10 @@ def test_what_vectors_were_made_with_goes_along_and_no_run_takes_the_table_for_i
 
 
 def test_duplicates_are_written_and_shown(
-    table: Path, pictures: ImageServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    table: Path, images: ImageServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output, page = tmp_path / "o.parquet", tmp_path / "o.html"
-    command = ["dedupe", str(table), "-o", str(output), "--html", str(page), "--allow-address", pictures.address]
+    command = ["dedupe", str(table), "-o", str(output), "--html", str(page), "--allow-address", images.address]
     assert execute(command) == 0
     assert "2 rows in 1 group of duplicates" in capsys.readouterr().err
     written = pq.read_table(output)

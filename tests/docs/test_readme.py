@@ -67,10 +67,10 @@ def without_times(told: str) -> str:
     return re.sub(r"[\d.]+ s, [\d.]+ rows/s, bottleneck: \w+|[\d.]+ MB", "…", told)
 
 
-def test_every_picture_is_there_and_small() -> None:
-    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
-    assert pictures
-    assert [name for name in pictures if not 0 < (ROOT / name).stat().st_size < 150_000] == []
+def test_every_image_is_there_and_small() -> None:
+    images = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert images
+    assert [name for name in images if not 0 < (ROOT / name).stat().st_size < 150_000] == []
 
 
 def test_every_code_is_listed() -> None:

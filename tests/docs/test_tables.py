@@ -33,8 +33,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory, checkpoint: str) -> Iterato
         (folder / "photos.csv").write_text(rows)
         (folder / "months").mkdir()
         (folder / "months" / "may.csv").write_text(rows)
-        (folder / "pictures").mkdir()
-        (folder / "pictures" / "a.png").write_bytes(image_bytes("PNG", size=(40, 40)))
+        (folder / "images").mkdir()
+        (folder / "images" / "a.png").write_bytes(image_bytes("PNG", size=(40, 40)))
         patch.chdir(folder)
         for command in COMMANDS:
             flags = ["--model", checkpoint, "--allow-address", server.address, "--isolate", "never", "--quiet"]

@@ -16,7 +16,7 @@ from pixvec.cli import execute
 
 ROOT = Path(__file__).parents[2]
 EMBED, *LATER = re.split("^## ", (ROOT / "docs/tutorial.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-N_PICTURES = 12
+N_IMAGES = 12
 
 
 def commands(text: str) -> list[list[str]]:
@@ -26,7 +26,7 @@ def commands(text: str) -> list[list[str]]:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clone")
-    command = [sys.executable, "-m", "tools.demo", str(N_PICTURES)]
+    command = [sys.executable, "-m", "tools.demo", str(N_IMAGES)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, timeout=100)
     return folder / "demo"
@@ -34,7 +34,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_demos_page_shows_each_image(demo: Path) -> None:
     page = (demo / "gallery.html").read_text(encoding="utf-8")
-    assert page.count('src="data:image/webp;base64,') == 4 * 6 + N_PICTURES + 8
+    assert page.count('src="data:image/webp;base64,') == 4 * 6 + N_IMAGES + 8
 
 
 def test_later_commands_work_when_the_demos_server_has_ended(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Fuzz one target with atheris, guided by the coverage of our code and of the Python it calls.
 
     pip install atheris
-    python -m tests.fuzz picture -max_total_time=300
+    python -m tests.fuzz image -max_total_time=300
 
 What is behind the target's name goes to libFuzzer. It begins with the seeds and with what was found before, stops at
 the first input that breaks a promise, and writes it to the working folder: fix what it shows, and keep it in

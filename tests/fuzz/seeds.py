@@ -27,18 +27,18 @@ URLS: Final = tuple(
     )
 )
 
-_PICTURE: Final = image_bytes(size=_TINY)
-_DEFLATE: Final = zlib.compress(_PICTURE)
+_IMAGE: Final = image_bytes(size=_TINY)
+_DEFLATE: Final = zlib.compress(_IMAGE)
 
 
-def _answer(*fields: str, body: bytes = _PICTURE, status: str = "200 OK") -> bytes:
+def _answer(*fields: str, body: bytes = _IMAGE, status: str = "200 OK") -> bytes:
     return "\r\n".join([f"HTTP/1.1 {status}", *fields, "", ""]).encode("latin-1") + body
 
 
 RESPONSES: Final = (
-    _answer("Content-Type: image/jpeg", f"Content-Length: {len(_PICTURE)}"),
-    _answer("Transfer-Encoding: chunked", body=b"%x;a=b\r\n%s\r\n0\r\nX: y\r\n\r\n" % (len(_PICTURE), _PICTURE)),
-    _answer("Content-Encoding: gzip", body=gzip.compress(_PICTURE, mtime=0)),
+    _answer("Content-Type: image/jpeg", f"Content-Length: {len(_IMAGE)}"),
+    _answer("Transfer-Encoding: chunked", body=b"%x;a=b\r\n%s\r\n0\r\nX: y\r\n\r\n" % (len(_IMAGE), _IMAGE)),
+    _answer("Content-Encoding: gzip", body=gzip.compress(_IMAGE, mtime=0)),
     _answer("Content-Encoding: deflate", f"Content-Length: {len(_DEFLATE)}", body=_DEFLATE),
     _answer("Content-Range: bytes 0-9/10", "Content-Length: 10", body=bytes(10), status="206 Partial Content"),
     _answer("Location: /again?x=1#y", "Content-Length: 0", body=b"", status="302 Found"),
@@ -47,7 +47,7 @@ RESPONSES: Final = (
     _answer("X-Robots-Tag: bot: noindex, noai", "X-Robots-Tag: unavailable_after: 25 Jun 2010 15:00:00 PST"),
     _answer("Set-Cookie: a=b; Path=/", "Connection: upgrade", "Upgrade: websocket", status="101 Switching Protocols"),
     b"HTTP/1.1 100 Continue\r\n\r\n" + _answer("Content-Length: 1", " folded: x", body=b"a"),
-    b"HTTP/1.0 200\r\n\r\n" + _PICTURE,
+    b"HTTP/1.0 200\r\n\r\n" + _IMAGE,
 )
 
 
@@ -58,7 +58,7 @@ def _png_with_texts() -> bytes:
     return image_bytes("PNG", size=_SMALL, pnginfo=texts, orientation=3)
 
 
-PICTURES: Final[dict[str, bytes]] = {
+IMAGES: Final[dict[str, bytes]] = {
     "jpeg": image_bytes(size=_SMALL),
     "jpeg-large": image_bytes(size=(160, 120)),
     "jpeg-turned": image_bytes(size=_SMALL, orientation=6),
@@ -89,7 +89,7 @@ PICTURES: Final[dict[str, bytes]] = {
     "tiff-jpeg": encode(Image.new("RGB", _TINY), "TIFF", compression="jpeg"),
 }
 
-PICTURE_WITH_PROFILE: Final = image_bytes(size=_TINY, mode="CMYK", icc_profile=grey_cmyk_profile())
+IMAGE_WITH_PROFILE: Final = image_bytes(size=_TINY, mode="CMYK", icc_profile=grey_cmyk_profile())
 """Kept apart, because each takes some fifty times as long as another."""
 
 RECIPES: Final = (
@@ -101,6 +101,6 @@ RECIPES: Final = (
 SEEDS: Final[dict[str, tuple[bytes, ...]]] = {
     "url": URLS,
     "response": RESPONSES,
-    "picture": (*PICTURES.values(), PICTURE_WITH_PROFILE),
+    "image": (*IMAGES.values(), IMAGE_WITH_PROFILE),
     "recipe": RECIPES,
 }

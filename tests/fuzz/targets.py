@@ -125,10 +125,10 @@ def _server() -> _Server:
     return _Server()
 
 
-# Pictures -------------------------------------------------------------------------------------------------------------
+# Images -------------------------------------------------------------------------------------------------------------
 
 
-def picture(data: bytes) -> None:
+def image(data: bytes) -> None:
     """Crop the bytes twice under each policy: the same bytes, the same crop."""
     for policy in POLICIES:
         outcome = crop(data, policy=policy)
@@ -136,7 +136,7 @@ def picture(data: bytes) -> None:
 
 
 def crop(body: bytes, *, policy: Policy) -> bytes | str:
-    """Crop a picture, or name the code that it failed with."""
+    """Crop an image, or name the code that it failed with."""
     try:
         header = (cropper := _cropper(policy)).open(body)
         assert 0 < header.width * header.height <= MAX_PIXELS
@@ -180,6 +180,6 @@ def recipe(data: bytes) -> None:
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "url": url,
     "response": response,
-    "picture": picture,
+    "image": image,
     "recipe": recipe,
 }

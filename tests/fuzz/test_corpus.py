@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.seeds import PICTURES, SEEDS
+from tests.fuzz.seeds import IMAGES, SEEDS
 from tests.fuzz.targets import POLICIES, TARGETS, crop
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -24,6 +24,6 @@ def test_seeds_break_no_promise(name: str) -> None:
         TARGETS[name](seed)
 
 
-@pytest.mark.parametrize("body", PICTURES.values(), ids=PICTURES)
-def test_seeds_are_pictures(body: bytes) -> None:
+@pytest.mark.parametrize("body", IMAGES.values(), ids=IMAGES)
+def test_seeds_are_images(body: bytes) -> None:
     assert {type(crop(body, policy=policy)) for policy in POLICIES} == {bytes}

@@ -1,4 +1,4 @@
-"""Anything that is a slip away from good input breaks no promise; and every mutation of a picture is survived."""
+"""Anything that is a slip away from good input breaks no promise; and every mutation of an image is survived."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.seeds import PICTURES, SEEDS
+from tests.fuzz.seeds import IMAGES, SEEDS
 from tests.fuzz.targets import TARGETS, crop
 
 STRETCHES = (
@@ -40,7 +40,7 @@ def mutants(draw: st.DrawFn, seeds: tuple[bytes, ...]) -> bytes:
     return body
 
 
-@pytest.mark.parametrize(("name", "n_examples"), [("url", 400), ("response", 200), ("picture", 200), ("recipe", 200)])
+@pytest.mark.parametrize(("name", "n_examples"), [("url", 400), ("response", 200), ("image", 200), ("recipe", 200)])
 def test_what_is_almost_good_breaks_no_promise(name: str, n_examples: int) -> None:
     @settings(max_examples=n_examples)
     @given(data=mutants(SEEDS[name]) | st.binary(max_size=100))
@@ -59,7 +59,7 @@ def changed(body: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.filterwarnings("ignore")  # of Pillow, which decode workers do not hear
-@pytest.mark.parametrize("body", PICTURES.values(), ids=PICTURES)
-def test_every_mutation_of_a_picture_is_survived(body: bytes) -> None:
+@pytest.mark.parametrize("body", IMAGES.values(), ids=IMAGES)
+def test_every_mutation_of_an_image_is_survived(body: bytes) -> None:
     outcomes = {crop(mutant, policy="auto") for mutant in changed(body)}
     assert "corrupt_image" in outcomes

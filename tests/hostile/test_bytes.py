@@ -65,7 +65,7 @@ def tiff_crops() -> Iterator[CropMaker]:
 
 @pytest.fixture(scope="module")
 def hurried_crops() -> Iterator[CropMaker]:
-    """Workers with a second of processor time and 512 MiB: a picture that takes more is a crash."""
+    """Workers with a second of processor time and 512 MiB: an image that takes more is a crash."""
     with crop_maker(max_decode_bytes=512 << 20, max_decode_cpu_s=1.0) as crops:
         yield crops
 
@@ -145,7 +145,7 @@ def in_scans(n_scans: int, size: tuple[int, int] = (64, 48)) -> bytes:
     [b"", b"\xff", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", np.random.default_rng(0).bytes(10_000_000)],
     ids=["nothing", "byte", "jpeg-magic", "png-magic", "gif-magic", "random"],
 )
-def test_case_53_what_is_no_picture(body: bytes, crops: CropMaker) -> None:
+def test_case_53_what_is_no_image(body: bytes, crops: CropMaker) -> None:
     assert outcome(crops, body) == "not_an_image"
 
 
@@ -390,8 +390,8 @@ def test_case_62_an_avif_is_turned_by_its_container(orientation: int, crops: Cro
 @pytest.mark.parametrize("shape", ["Landscape", "Portrait"])
 def test_case_62_oriented_photographs_look_alike(shape: str, crops: CropMaker) -> None:
     bodies = [(SHARED / "exif-orientation" / f"{shape}_{number}.jpg").read_bytes() for number in range(9)]
-    pictures = [seen(crops, body).ravel() for body in bodies]
-    cosines = [one @ pictures[0] / np.linalg.norm(one) / np.linalg.norm(pictures[0]) for one in pictures]
+    images = [seen(crops, body).ravel() for body in bodies]
+    cosines = [one @ images[0] / np.linalg.norm(one) / np.linalg.norm(images[0]) for one in images]
     assert min(cosines) > 0.999
 
 
@@ -586,7 +586,7 @@ def test_case_70_extreme_shapes(body: bytes, expected: str, poor_crops: CropMake
 @needs_shared_data
 @pytest.mark.parametrize("path", sorted(SHARED.glob("pngsuite/x*.png")), ids=lambda path: path.stem)
 def test_case_72_broken_files_of_pngsuite(path: Path, crops: CropMaker) -> None:
-    """A broken signature is no picture's."""
+    """A broken signature is no image's."""
     expected = "not_an_image" if path.stem.startswith(("xcr", "xlf", "xs")) else "corrupt_image"
     assert outcome(crops, path.read_bytes()) == expected
 
@@ -627,7 +627,7 @@ def test_case_76_the_hosts_switches_change_no_outcome(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux alone")
-def test_case_77_a_picture_that_outgrows_its_decoders_memory_costs_its_row(poor_crops: CropMaker) -> None:
+def test_case_77_an_image_that_outgrows_its_decoders_memory_costs_its_row(poor_crops: CropMaker) -> None:
     body = encode(Image.new("1", (9_900, 9_900)), "PNG")  # 100 MB as it is decoded, 400 MB more as it is seen
     codes = [outcome(poor_crops, body), outcome(poor_crops, SOUND["JPEG"])]
     assert codes == ["decoder_crash", "ok"]

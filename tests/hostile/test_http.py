@@ -329,7 +329,7 @@ LAUGHS = """<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY a "ha">{more}]>
 <svg xmlns="http://www.w3.org/2000/svg"><text>&z9;</text></svg>"""
 
 
-def test_case_31_pictures_that_lead_elsewhere(server: ImageServer, canary: ImageServer, codes: Codes) -> None:
+def test_case_31_images_that_lead_elsewhere(server: ImageServer, canary: ImageServer, codes: Codes) -> None:
     more = "".join(f'<!ENTITY z{n} "{"&a;" if not n else f"&z{n - 1};" * 10}">' for n in range(10))
     bodies = [SVG.format(link="file:///etc/passwd"), SVG.format(link=canary.url("/")), LAUGHS.format(more=more)]
     urls = [server.add(f"/{n}.svg", body=body.encode(), content_type="image/svg+xml") for n, body in enumerate(bodies)]
@@ -337,19 +337,19 @@ def test_case_31_pictures_that_lead_elsewhere(server: ImageServer, canary: Image
 
 
 def test_case_38_42_43_and_69_bytes_decide_what_an_answer_is(server: ImageServer, codes: Codes) -> None:
-    picture = image_bytes("JPEG")
+    image = image_bytes("JPEG")
     answers = {
         server.add("/login", body=b"<!doctype html><title>Log in</title>", content_type="text/html"): "not_an_image",
         server.add("/json", body=b'{"error": 1}', content_type="application/json"): "not_an_image",
         server.add("/empty", content_type="image/jpeg"): "not_an_image",
         server.add("/html-as-png", body=b"<html></html>", content_type="image/png"): "not_an_image",
-        server.add("/jpeg-as-html", body=picture, content_type="text/html"): "ok",
-        server.add("/jpeg-as-bytes", body=picture, content_type="application/octet-stream"): "ok",
-        server.add_raw("/jpeg-as-nothing", [OK, b"\r\n", picture]): "ok",
+        server.add("/jpeg-as-html", body=image, content_type="text/html"): "ok",
+        server.add("/jpeg-as-bytes", body=image, content_type="application/octet-stream"): "ok",
+        server.add_raw("/jpeg-as-nothing", [OK, b"\r\n", image]): "ok",
         server.add("/png.jpg", body=image_bytes("PNG"), content_type="image/jpeg"): "ok",  # case 69
         server.add("/eps.png", body=image_bytes("EPS"), content_type="image/png"): "unsupported_format",
         server.add("/webp.svg", body=image_bytes("WEBP"), content_type="image/svg+xml"): "ok",
-        server.add_raw("/cut-off", [OK, b"\r\n", picture[: len(picture) // 2]]): "corrupt_image",  # case 38
+        server.add_raw("/cut-off", [OK, b"\r\n", image[: len(image) // 2]]): "corrupt_image",  # case 38
     }
     assert dict(zip(answers, codes(list(answers)), strict=True)) == answers
 

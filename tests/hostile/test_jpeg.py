@@ -56,7 +56,7 @@ def cut(body: bytes, tenths: float) -> bytes:
     return body[: int(len(body) * tenths / 10)]
 
 
-def test_whole_pictures_have_a_vector(embedder: pixvec.Embedder) -> None:
+def test_whole_images_have_a_vector(embedder: pixvec.Embedder) -> None:
     bodies = [*KINDS.values(), encode(PHOTO, quality=85)]
     assert codes(embedder, bodies) == [None] * len(bodies)
 
@@ -112,7 +112,7 @@ def test_a_photo_of_a_few_blocks_is_told_from_the_first_part_of_it(embedder: pix
 
 
 def reported(body: bytes) -> str:
-    """Ask libjpeg what it reports of a picture; stray bytes are no loss."""
+    """Ask libjpeg what it reports of an image; stray bytes are no loss."""
     try:
         simplejpeg.decode_jpeg(body)
     except ValueError as error:
@@ -178,7 +178,7 @@ def test_what_decides_no_pixel_decides_nothing(body: bytes, embedder: pixvec.Emb
     assert np.array_equal(column.vectors[0], column.vectors[1])
 
 
-def test_stray_bytes_between_parts_of_a_picture_hide_no_loss(embedder: pixvec.Embedder) -> None:
+def test_stray_bytes_between_parts_of_an_image_hide_no_loss(embedder: pixvec.Embedder) -> None:
     restart = RESTARTS.index(b"\xff\xd3")
     stray = RESTARTS[:restart] + b"stray bytes" + RESTARTS[restart:]
     column = embedder.embed([RESTARTS, stray, cut(stray, 9) + END])

@@ -30,16 +30,16 @@ from tests.fetch.conftest import FakeDNS
 Embed: TypeAlias = Callable[..., list[Row]]
 RowsOf: TypeAlias = Callable[..., Generator[Row, None, None]]
 
-PICTURE = image_bytes(size=(64, 48))
-OTHER_PICTURE = image_bytes(size=(64, 48), seed=1)
+IMAGE = image_bytes(size=(64, 48))
+OTHER_IMAGE = image_bytes(size=(64, 48), seed=1)
 
 
 def head(status: int, *fields: str, n_bytes: int = 0) -> bytes:
     return "\r\n".join([f"HTTP/1.1 {status} -", f"Content-Length: {n_bytes}", *fields, "", ""]).encode()
 
 
-WHOLE = [head(200, n_bytes=len(PICTURE)), PICTURE]
-CUT = [head(200, n_bytes=len(PICTURE)), PICTURE[:-100]]
+WHOLE = [head(200, n_bytes=len(IMAGE)), IMAGE]
+CUT = [head(200, n_bytes=len(IMAGE)), IMAGE[:-100]]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def embed(rows_of: RowsOf, server: ImageServer) -> Embed:
 
     def run(*cells: str, **options: Any) -> list[Row]:
         with ImageServer() as good:
-            urls = [good.add(path, body=PICTURE) for path in ("/before", "/after")]
+            urls = [good.add(path, body=IMAGE) for path in ("/before", "/after")]
             before, *rows, after = rows_of(urls[0], *cells, urls[1], **options)
         assert (before.error, after.error, len(rows)) == (None, None, len(cells))
         assert all((row.vector is None) == (row.error is not None) == (row.detail is not None) for row in rows)
@@ -87,7 +87,7 @@ BROKEN = [pytest.param(*how, id=f"37-{name}") for name, how in BREAKS.items()]
 
 
 @pytest.mark.parametrize(("pieces", "end", "code"), BROKEN)
-def test_half_a_picture_is_never_embedded(
+def test_half_an_image_is_never_embedded(
     server: ImageServer, embed: Embed, pieces: list[bytes], end: End, code: str
 ) -> None:
     assert errors(embed(server.add_raw("/", pieces, pause_s=0.02, end=end))) == [code]
@@ -95,7 +95,7 @@ def test_half_a_picture_is_never_embedded(
 
 
 @pytest.mark.parametrize(("pieces", "end", "code"), BROKEN)
-def test_a_picture_that_comes_whole_in_the_end_is_embedded(
+def test_an_image_that_comes_whole_in_the_end_is_embedded(
     server: ImageServer, embed: Embed, pieces: list[bytes], end: End, code: str
 ) -> None:
     url = server.add_raw("/", InTurn(pieces, pieces, WHOLE), pause_s=0.1, end=end)
@@ -130,7 +130,7 @@ def test_a_server_that_is_busy_is_waited_for(
 def test_44_a_busy_server_has_its_whole_host_held_and_no_other(server: ImageServer, rows_of: RowsOf) -> None:
     busy = [server.add_raw(f"/{number}", InTurn([head(429, "Retry-After: 25")], WHOLE)) for number in range(20)]
     with ImageServer() as other:
-        rows = rows_of(other.add("/", body=OTHER_PICTURE, delay_s=0.3), *busy, first_connections_per_host=1)
+        rows = rows_of(other.add("/", body=OTHER_IMAGE, delay_s=0.3), *busy, first_connections_per_host=1)
         assert next(rows).error is None
         assert len(server.requests) <= 1
         rows.close()
@@ -188,7 +188,7 @@ def test_a_name_that_fails_is_not_looked_up_for_each_row(reason: int, code: str)
 
 
 def test_49_a_dead_host_with_half_of_the_rows_delays_no_other(server: ImageServer, rows_of: RowsOf) -> None:
-    good = [server.add(f"/{n}", body=PICTURE) for n in range(50)]
+    good = [server.add(f"/{n}", body=IMAGE) for n in range(50)]
     with BlackHole() as dead:
         cells = [cell for number, url in enumerate(good) for cell in (dead.url(f"/{number}"), url)]
         rows = rows_of(*cells, connect_timeout_s=3.0)
@@ -204,21 +204,19 @@ def test_49_rows_behind_a_dead_host_are_told_that_they_were_not_tried(embed: Emb
     assert sum("not tried" not in str(row.detail) for row in rows) <= 16
 
 
-def test_50_a_picture_is_whole_at_its_length_though_the_connection_stays_open(
-    server: ImageServer, embed: Embed
-) -> None:
+def test_50_an_image_is_whole_at_its_length_though_the_connection_stays_open(server: ImageServer, embed: Embed) -> None:
     assert errors(embed(server.add_raw("/", WHOLE, end="silence"), tries=1)) == [None]
 
 
 def test_51_a_server_that_waits_for_its_cookie_waits_in_vain(server: ImageServer, embed: Embed) -> None:
     wall = server.add("/wall", status=302, headers={"Location": "/wall", "Set-Cookie": "seen=1"})
-    assert errors(embed(wall, server.add("/free", body=PICTURE))) == ["too_many_redirects", None]
+    assert errors(embed(wall, server.add("/free", body=IMAGE))) == ["too_many_redirects", None]
     assert server.n_requests("/wall") == 11
     assert not any("cookie" in request.headers for request in server.requests)
 
 
 def test_73_the_hash_is_that_of_the_bytes_that_were_embedded(server: ImageServer, embed: Embed) -> None:
-    changed = [head(200, 'ETag: "two"', n_bytes=len(OTHER_PICTURE)), OTHER_PICTURE]
+    changed = [head(200, 'ETag: "two"', n_bytes=len(OTHER_IMAGE)), OTHER_IMAGE]
     (row,) = embed(server.add_raw("/", InTurn(CUT, changed)))
     assert row.image is not None
-    assert row.image.sha256 == hashlib.sha256(OTHER_PICTURE).digest()
+    assert row.image.sha256 == hashlib.sha256(OTHER_IMAGE).digest()

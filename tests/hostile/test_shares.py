@@ -100,7 +100,7 @@ async def fetch(fetcher: Fetcher, cell: str) -> str:
 def test_49_rows_of_other_hosts_go_on_beside_those_that_hold_on_to_what_is_shared(
     hosts: Hosts, attack: Callable[[Hosts], list[str]]
 ) -> None:
-    paths = [hosts[0].add(f"/{row}", body=b"picture") for row in range(N_GOOD)]
+    paths = [hosts[0].add(f"/{row}", body=b"image") for row in range(N_GOOD)]
     good = [cell.replace("127.0.0.1", "good.example") for cell in paths]
     bad = attack(hosts)
 
@@ -118,8 +118,8 @@ def test_49_rows_of_other_hosts_go_on_beside_those_that_hold_on_to_what_is_share
 
 
 def test_a_row_that_was_dropped_for_others_has_another_go_and_loses_no_try(hosts: Hosts) -> None:
-    slow = [hosts[1].add(f"/{row}", body=b"picture", delay_s=1.5) for row in range(8)]
-    good = [hosts[0].add(f"/{row}", body=b"picture") for row in range(20)]
+    slow = [hosts[1].add(f"/{row}", body=b"image", delay_s=1.5) for row in range(8)]
+    good = [hosts[0].add(f"/{row}", body=b"image") for row in range(20)]
 
     async def main() -> list[str]:
         options = FetchOptions(allow_private=True, connections=8, tries=1)

@@ -151,14 +151,14 @@ def test_case_9_a_dot_behind_a_name(canary: ImageServer, outcome: Outcome, host:
     assert outcome(f"http://{host}:{canary.port}/", resolver=dns) == "address_blocked"
 
 
-PICTURE = image_bytes("PNG")
-AS_BASE64 = base64.b64encode(PICTURE).decode()
+IMAGE = image_bytes("PNG")
+AS_BASE64 = base64.b64encode(IMAGE).decode()
 DATA_URLS = {
     f"data:image/png;base64,{AS_BASE64}": "ok",
     f" DATA:;BASE64,{AS_BASE64}#x": "ok",
     f"data:image/jpeg;charset=x; base64 ,{AS_BASE64.rstrip('=')}": "ok",
     f"data:image/png;base64,{AS_BASE64[:50]}%0A {AS_BASE64[50:]}": "ok",
-    f"data:image/png,{quote_from_bytes(PICTURE)}": "ok",
+    f"data:image/png,{quote_from_bytes(IMAGE)}": "ok",
     "data:image/png;base64,*": "invalid_url",
     "data:image/png;base64,AAAAA": "invalid_url",
     "data:image/png;base64,\ud800": "invalid_url",
@@ -168,7 +168,7 @@ DATA_URLS = {
 }
 
 
-def test_case_10_a_picture_in_its_url(codes: Codes) -> None:
+def test_case_10_an_image_in_its_url(codes: Codes) -> None:
     assert dict(zip(DATA_URLS, codes(list(DATA_URLS)), strict=True)) == DATA_URLS
 
 
@@ -176,7 +176,7 @@ def test_case_10_50_mb_in_a_url(codes: Codes) -> None:
     assert codes(["data:;base64," + "A" * 50_000_000]) == ["too_many_bytes"]
 
 
-def test_case_10_the_limit_is_of_the_picture(codes: Codes) -> None:
+def test_case_10_the_limit_is_of_the_image(codes: Codes) -> None:
     expected = {
         "data:," + "%41" * 1000: "not_an_image",
         "data:," + "%41" * 1001: "too_many_bytes",
@@ -187,12 +187,12 @@ def test_case_10_the_limit_is_of_the_picture(codes: Codes) -> None:
     assert dict(zip(expected, codes(list(expected), max_bytes=1000), strict=True)) == expected
 
 
-def test_case_10_a_picture_in_its_url_is_read_in_a_table_in_memory_too(checkpoint: str) -> None:
+def test_case_10_an_image_in_its_url_is_read_in_a_table_in_memory_too(checkpoint: str) -> None:
     table = pixvec.embed_table(pa.table({"url": list(DATA_URLS)[:1]}), column="url", model=checkpoint)
     assert table["embedding_error"].to_pylist() == [None]
 
 
-def test_case_10_a_picture_in_its_url_is_blocked_in_files(checkpoint: str, tmp_path: Path) -> None:
+def test_case_10_an_image_in_its_url_is_blocked_in_files(checkpoint: str, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text(f'url\n"data:image/png;base64,{AS_BASE64}"\n')
     with pytest.raises(pixvec.TooManyFailedError):
         pixvec.embed_file(tmp_path / "in.csv", tmp_path / "out.csv", column="url", model=checkpoint)
@@ -212,12 +212,12 @@ def test_case_11_other_schemes(outcome: Outcome, cell: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of pictures and of traps; beside it what must not be read."""
+    """A folder of images and of traps; beside it what must not be read."""
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     (inside / "sub").mkdir(parents=True)
     outside.mkdir()
     for path in (inside / "a.png", inside / "sub" / "ü b.png", inside / "h.example", outside / "secret.png"):
-        path.write_bytes(PICTURE)
+        path.write_bytes(IMAGE)
     (inside / "large.png").write_bytes(bytes(2_000_000))
     (inside / "link").symlink_to("a.png")
     (inside / "out").symlink_to(outside / "secret.png")
@@ -226,7 +226,7 @@ def folder(tmp_path: Path) -> Path:
     (inside / "nowhere").symlink_to("missing.png")
     os.mkfifo(inside / "fifo")
     (tmp_path / "inside2").mkdir()
-    (tmp_path / "inside2" / "a.png").write_bytes(PICTURE)
+    (tmp_path / "inside2" / "a.png").write_bytes(IMAGE)
     return inside
 
 
@@ -277,7 +277,7 @@ def test_case_11b_traps_in_the_folder(outcome: Outcome, folder: Path, cell: str,
 
 
 def test_case_11b_urls_are_fetched_beside_files(codes: Codes, folder: Path, server: ImageServer) -> None:
-    url = server.add("/a.png", body=PICTURE)
+    url = server.add("/a.png", body=IMAGE)
     assert codes([url, "a.png"], files_under=folder) == ["ok", "ok"]
 
 
@@ -298,13 +298,13 @@ def test_case_12_control_characters(server: ImageServer, outcome: Outcome, tail:
 
 
 def test_case_13_a_url_a_thousand_times_is_fetched_once(codes: Codes, server: ImageServer) -> None:
-    url = server.add("/a.png", body=PICTURE)
+    url = server.add("/a.png", body=IMAGE)
     assert codes([f"{url}#{number % 7}" for number in range(1_000)]) == ["ok"] * 1_000
     assert server.n_requests("/a.png") == 1
 
 
 def test_case_14_the_same_bytes_at_two_urls(checkpoint: str, server: ImageServer) -> None:
-    urls = [server.add(path, body=PICTURE) for path in ("/a.png", "/b.png")]
+    urls = [server.add(path, body=IMAGE) for path in ("/a.png", "/b.png")]
     with pixvec.Embedder(model=checkpoint, allow_address=(server.address,)) as embedder:
         first, second = embedder.embed(urls).images
     assert first is not None

@@ -30,7 +30,7 @@ def one_component_a_scan(planes: Sequence[Image.Image], *, factors: Sequence[int
     Parameters
     ----------
     planes
-        In mode L; the first has the size of the picture.
+        In mode L; the first has the size of the image.
     factors
         How each is sampled: horizontally in the upper half of the byte, vertically in the lower.
     repeats
@@ -47,7 +47,7 @@ def one_component_a_scan(planes: Sequence[Image.Image], *, factors: Sequence[int
 
 
 def lossless(image: Image.Image) -> bytes:
-    """Write a grey picture as a lossless JPEG: each sample as its difference from the left one, or the upper one."""
+    """Write a grey image as a lossless JPEG: each sample as its difference from the left one, or the upper one."""
     width, height = image.size
     samples = image.tobytes()
     bits = ""

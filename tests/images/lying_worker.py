@@ -1,6 +1,6 @@
-"""A decode worker that has been taken over: it answers what a picture's bytes say, and starts fast.
+"""A decode worker that has been taken over: it answers what an image's bytes say, and starts fast.
 
-The bytes are the answers to the two questions of a picture, with a separator between them. Each answer is any number of
+The bytes are the answers to the two questions of an image, with a separator between them. Each answer is any number of
 frames: a letter, the nonce's letter (``=`` for the right one), four bytes of length, and what the frame holds.
 """
 

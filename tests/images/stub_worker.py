@@ -1,6 +1,6 @@
-"""A decode worker that does, where a picture's bytes ask for it, what a broken or hijacked decoder would do.
+"""A decode worker that does, where an image's bytes ask for it, what a broken or hijacked decoder would do.
 
-Deeds stand before the picture, each as ``name:argument`` and a separator: the first is done when the picture is opened,
+Deeds stand before the image, each as ``name:argument`` and a separator: the first is done when the image is opened,
 the others when it is decoded. With the path of a file that is not there, the first worker dies before it has started.
 With ``--mark`` and the path of a file of one byte, deeds can leave a mark in it, which needs no right to open files.
 """

@@ -1,4 +1,4 @@
-"""Bytes of strangers come to a picture or to a reason; pictures of every kind look as people see them."""
+"""Bytes of strangers come to an image or to a reason; images of every kind look as people see them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from pixvec.errors import ImageError
-from pixvec.images.decode import Decoded, DecodeOptions, Header, Picture, Policy, decoded_formats
+from pixvec.images.decode import Decoded, DecodeOptions, Header, OpenedImage, Policy, decoded_formats
 from pixvec.images.preprocess import crop
 from pixvec.model.checkpoint.processor import ProcessorConfig
 from pixvec.testing.images import animation_bytes, draw, encode, gif_claiming, image_bytes, png_claiming
@@ -45,23 +45,23 @@ UNDO = {
 each_format = pytest.mark.parametrize(("format", "save"), FORMATS.values(), ids=FORMATS)
 
 
-def picture(
+def opened(
     body: bytes,
     *,
     decode: Policy = "auto",
     formats: str = "",
     max_pixels: int = DecodeOptions().max_pixels,
     min_side: int | None = None,
-) -> Picture:
-    return Picture(body, policy=decode, formats=decoded_formats(formats), max_pixels=max_pixels, min_side=min_side)
+) -> OpenedImage:
+    return OpenedImage(body, policy=decode, formats=decoded_formats(formats), max_pixels=max_pixels, min_side=min_side)
 
 
 def decode(body: bytes, **options: Any) -> Decoded:
-    return picture(body, **options).decode()
+    return opened(body, **options).decode()
 
 
 def header(body: bytes, **options: Any) -> Header:
-    return picture(body, **options).header
+    return opened(body, **options).header
 
 
 def code_of(body: bytes, **options: Any) -> str:
@@ -280,8 +280,8 @@ def test_an_avif_is_turned_once(orientation: int) -> None:
 @pytest.mark.parametrize("shape", ["Landscape", "Portrait"])
 def test_oriented_photographs_look_alike(shape: str) -> None:
     bodies = [(SHARED / "exif-orientation" / f"{shape}_{number}.jpg").read_bytes() for number in range(9)]
-    pictures = [rgb(decode(body).image.resize((32, 32))).astype(int) for body in bodies]
-    assert max(abs(picture - pictures[0]).mean() for picture in pictures) < 3
+    images = [rgb(decode(body).image.resize((32, 32))).astype(int) for body in bodies]
+    assert max(abs(one - images[0]).mean() for one in images) < 3
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
@@ -316,7 +316,7 @@ def test_what_the_first_frame_of_a_gif_leaves_is_white() -> None:
     assert np.array_equal(rgb(Image.open(io.BytesIO(body))), referred)
 
 
-def test_the_hidden_picture_of_an_animated_png_is_not_seen() -> None:
+def test_the_hidden_image_of_an_animated_png_is_not_seen() -> None:
     hidden, first, second = (Image.new("RGBA", (9, 9), color) for color in ("red", (0, 0, 0, 0), "blue"))
     first.paste("lime", (3, 3, 6, 6))
     body = encode(hidden, "PNG", save_all=True, append_images=[first, second], default_image=True, blend=1)
@@ -408,7 +408,7 @@ def test_a_jpeg_is_scaled_to_no_less_than_needed(
         (8, (243, 321), (0, 0.5, 121.5, 161)),
     ],
 )
-def test_a_scaled_picture_knows_where_it_lies(
+def test_a_scaled_image_knows_where_it_lies(
     orientation: int, size: tuple[int, int], box: tuple[float, float, float, float]
 ) -> None:
     decoded = decode(image_bytes(size=(321, 243), orientation=orientation), min_side=100)
@@ -468,7 +468,7 @@ def without_chunk(number: int, body: bytes) -> bytes:
     st.integers(0, 4),
     st.sampled_from(["auto", "reference"]),
 )
-def test_a_mutated_file_gives_a_picture_or_a_reason(
+def test_a_mutated_file_gives_an_image_or_a_reason(
     body: bytes, edits: list[tuple[int, int]], left_out: int, policy: str
 ) -> None:
     mutated = bytearray(body)

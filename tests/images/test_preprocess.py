@@ -1,4 +1,4 @@
-"""Crops equal those of transformers' processor, whatever the picture's shape."""
+"""Crops equal those of transformers' processor, whatever the image's shape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from pixvec.images.decode import Picture, Policy
+from pixvec.images.decode import OpenedImage, Policy
 from pixvec.images.preprocess import crop, min_side
 from pixvec.model.checkpoint.processor import ProcessorConfig
 from pixvec.testing.images import draw, encode, grey_cmyk_profile, image_bytes
@@ -43,7 +43,7 @@ def crop_of(
     body: bytes, processor: ProcessorConfig = CLIP, *, scaled: bool = False, decode: Policy = "auto"
 ) -> NDArray[np.uint8]:
     least = min_side(processor) if scaled else None
-    decoded = Picture(body, policy=decode, max_pixels=100_000_000, min_side=least).decode()
+    decoded = OpenedImage(body, policy=decode, max_pixels=100_000_000, min_side=least).decode()
     return crop(decoded.image, processor, size=decoded.size, box=decoded.box)
 
 
@@ -58,7 +58,7 @@ def test_reference_crops_equal_the_golden_ones(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in GOLDEN if case["mode"] in {"1", "L", "RGB"}], ids=golden_id)
-def test_full_crops_of_plain_pictures_equal_the_golden_ones(case: dict[str, Any]) -> None:
+def test_full_crops_of_plain_images_equal_the_golden_ones(case: dict[str, Any]) -> None:
     body = encode(draw(case["size"], mode=case["mode"]), "PNG")
     assert np.array_equal(golden_pixels(case), crop_of(body, golden_processor(case), decode="full"))
 
@@ -69,7 +69,7 @@ def test_min_side_is_what_the_resize_makes_of_a_side(resize: Any, expected: int 
 
 
 @pytest.mark.parametrize("size", [(3000, 40), (40, 3000), (5000, 300), (300, 5000)], ids=str)
-def test_a_long_picture_is_resized_around_its_crop_only(size: tuple[int, int]) -> None:
+def test_a_long_image_is_resized_around_its_crop_only(size: tuple[int, int]) -> None:
     image = draw(size)
     scale = 224 / min(size)
     whole = image.resize((int(size[0] * scale), int(size[1] * scale)), Image.Resampling.BICUBIC)
@@ -81,7 +81,7 @@ def test_a_long_picture_is_resized_around_its_crop_only(size: tuple[int, int]) -
 
 
 @pytest.mark.parametrize("size", [(1, 65_535), (65_535, 1)], ids=str)
-def test_the_longest_picture_is_cropped(size: tuple[int, int]) -> None:
+def test_the_longest_image_is_cropped(size: tuple[int, int]) -> None:
     assert crop_of(image_bytes("PNG", size=size)).shape == (224, 224, 3)
 
 
@@ -127,7 +127,7 @@ def photograph(name: str) -> Path:
 def test_crops_equal_those_of_live_transformers(name: str) -> None:
     path = photograph(name)
     with Image.open(path) as image:
-        # Given a picture with alpha, the processor of transformers 5 puts it on white, as people see it.
+        # Given an image with alpha, the processor of transformers 5 puts it on white, as people see it.
         as_seen, as_converted = live_crop(image), live_crop(image.convert("RGB"))
     assert np.array_equal(as_seen, crop_of(path.read_bytes(), decode="full"))
     assert np.array_equal(as_converted, crop_of(path.read_bytes(), decode="reference"))

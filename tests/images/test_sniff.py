@@ -53,7 +53,7 @@ def test_names_what_is_recognised_only(head: bytes, name: str) -> None:
         bytes(100),
     ],
 )
-def test_what_is_no_picture_has_no_name(body: bytes) -> None:
+def test_what_is_no_image_has_no_name(body: bytes) -> None:
     assert sniff(body) is None
 
 
@@ -72,11 +72,11 @@ def test_stray_bytes_before_a_jpeg_are_dropped(stray: bytes) -> None:
         (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "XML"),
         (b'{"error": 1}', "JSON"),
         (b'[{"error": 1}]', "JSON"),
-        (b"secret", "no picture"),
-        (b"", "no picture"),
-        (b"<!---->" * 600, "no picture"),
+        (b"secret", "no image"),
+        (b"", "no image"),
+        (b"<!---->" * 600, "no image"),
         (b"{}" + bytes(range(256)), "JSON"),
-        (b"<b>secret", "no picture"),
+        (b"<b>secret", "no image"),
     ],
 )
 def test_names_what_is_served_in_place_of_an_image(body: bytes, name: str) -> None:

@@ -1,4 +1,4 @@
-"""A picture that crashes, loops or bloats its decoder costs its row only, and leaves nothing behind."""
+"""An image that crashes, loops or bloats its decoder costs its row only, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from pixvec.values import Crop
 
 STUB = (str(Path(__file__).parent / "stub_worker.py"),)
 SEPARATOR = b"\0deed\0"
-PICTURE = image_bytes(size=(64, 48))
+IMAGE = image_bytes(size=(64, 48))
 SMALL = ProcessorConfig(resize=16, center_crop=(16, 16))
 
 
-def doing(early: str = "", late: str = "", picture: bytes = PICTURE) -> bytes:
-    return SEPARATOR.join((early.encode(), late.encode(), picture))
+def doing(early: str = "", late: str = "", image: bytes = IMAGE) -> bytes:
+    return SEPARATOR.join((early.encode(), late.encode(), image))
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def test_case_77_a_decoder_that_outgrows_its_memory_costs_its_row() -> None:
     with crop_maker() as crops:
         failure = failure_of(crops, doing("gorge:5000000000"))
         assert failure == "decoder_crash: the decoder outgrew its memory"
-        assert crop_of(crops, PICTURE).shape == (16, 16, 3)
+        assert crop_of(crops, IMAGE).shape == (16, 16, 3)
 
 
 @pytest.mark.parametrize("when", ["early", "late"])
@@ -123,27 +123,27 @@ def test_case_77_a_decoder_that_outgrows_its_memory_costs_its_row() -> None:
 def test_case_71_and_77_a_decoder_that_does_not_come_back_costs_its_row(deed: str, detail: str, when: str) -> None:
     with crop_maker(max_decode_cpu_s=0.5) as crops:
         assert failure_of(crops, doing(deed) if when == "early" else doing(late=deed)) == f"decoder_crash: {detail}"
-        assert crop_of(crops, PICTURE).shape == (16, 16, 3)
+        assert crop_of(crops, IMAGE).shape == (16, 16, 3)
 
 
 def test_case_77_a_decoder_that_hangs_is_ended_by_the_parents_clock() -> None:
     with crop_maker(max_decode_s=2.0) as crops:
         assert failure_of(crops, doing(late="sleep:")) == "decoder_crash: the decoder took over 2 s"
-        assert crop_of(crops, PICTURE).shape == (16, 16, 3)
+        assert crop_of(crops, IMAGE).shape == (16, 16, 3)
 
 
 def test_an_answer_that_makes_no_sense_is_a_crash() -> None:
     with crop_maker() as crops:
         failure = failure_of(crops, doing(late="lie:"))
         assert failure == "decoder_crash: the decoder's answer makes no sense"
-        assert crop_of(crops, PICTURE).shape == (16, 16, 3)
+        assert crop_of(crops, IMAGE).shape == (16, 16, 3)
 
 
 @pytest.mark.parametrize("lie", ["lie:", "cut:", "bloat:", "forge:"])
 def test_a_thumbnail_that_makes_no_sense_is_a_crash(lie: str) -> None:
     with crop_maker(thumbnail=32) as crops:
         assert failure_of(crops, doing(late=lie)) == "decoder_crash: the decoder's answer makes no sense"
-        crop, image = crops.crop(PICTURE, sha256=bytes(32))
+        crop, image = crops.crop(IMAGE, sha256=bytes(32))
         assert crop.shape == (16, 16, 3)
         assert Image.open(io.BytesIO(image.thumbnail or b"")).size == (32, 24)
 
@@ -165,15 +165,15 @@ def test_a_bug_of_ours_in_a_worker_is_a_bug_here() -> None:
 
 
 def test_case_71_the_poison_is_found_among_many_in_flight() -> None:
-    pictures = [image_bytes(size=(64, 48), seed=seed) for seed in range(24)]
-    bodies = [doing("segfault:", picture=body) if seed % 8 == 5 else body for seed, body in enumerate(pictures)]
+    images = [image_bytes(size=(64, 48), seed=seed) for seed in range(24)]
+    bodies = [doing("segfault:", image=body) if seed % 8 == 5 else body for seed, body in enumerate(images)]
     with crop_maker() as crops, ThreadPoolExecutor(4) as threads:
         made = [threads.submit(crop_of, crops, body) for body in bodies]
         failed = [number for number, crop in enumerate(made) if crop.exception()]
     assert failed == [5, 13, 21]
 
 
-def test_case_77_a_picture_is_tried_again_whose_worker_was_ended_by_somebody_else(mark: Path) -> None:
+def test_case_77_an_image_is_tried_again_whose_worker_was_ended_by_somebody_else(mark: Path) -> None:
     with crop_maker(program=(*STUB, "--mark", str(mark))) as crops:
         assert crop_of(crops, doing(late="die-once:")).shape == (16, 16, 3)
     assert mark.read_bytes() == b"\1"
@@ -183,7 +183,7 @@ def test_case_77_a_worker_that_ends_while_idle_costs_nobody() -> None:
     with crop_maker() as crops:
         process = int(failure_of(crops, doing("tell:process")).rpartition(" ")[2])
         os.kill(process, signal.SIGKILL)
-        assert crop_of(crops, PICTURE).shape == (16, 16, 3)
+        assert crop_of(crops, IMAGE).shape == (16, 16, 3)
 
 
 def test_a_worker_serves_again_and_ends_with_its_maker() -> None:
@@ -193,7 +193,7 @@ def test_a_worker_serves_again_and_ends_with_its_maker() -> None:
     assert not is_running(int(processes.pop().rpartition(" ")[2]))
 
 
-def test_the_end_does_not_wait_for_a_picture(mark: Path) -> None:
+def test_the_end_does_not_wait_for_an_image(mark: Path) -> None:
     with ThreadPoolExecutor(1) as threads, crop_maker(program=(*STUB, "--mark", str(mark))) as crops:
         hanging = threads.submit(crop_of, crops, doing(late="sleep:"))
         assert wait_until(lambda: mark.read_bytes() == b"\1")
@@ -263,7 +263,7 @@ def test_isolation_by_default_is_left_out_where_no_worker_starts(
     monkeypatch.setattr(sys, "executable", executable)
     with caplog.at_level(logging.WARNING, "pixvec"), crop_maker(isolate="auto", program=program) as crops:
         crops.start()
-        assert [crop_of(crops, PICTURE).shape for _ in range(2)] == [(16, 16, 3)] * 2
+        assert [crop_of(crops, IMAGE).shape for _ in range(2)] == [(16, 16, 3)] * 2
     assert [record.getMessage().partition(",")[0] for record in caplog.records] == ["decoding in this process"]
 
 
@@ -323,7 +323,7 @@ def test_a_header_arrives_as_it_was(header: Header) -> None:
 
 
 @pytest.mark.parametrize(("n_pixels", "waits"), [(60, True), (40, False), (1000, True)])
-def test_pictures_in_flight_share_a_budget(n_pixels: int, waits: bool) -> None:
+def test_images_in_flight_share_a_budget(n_pixels: int, waits: bool) -> None:
     budget = PixelBudget(100)
 
     def hold() -> None:
@@ -360,22 +360,22 @@ def test_a_place_that_holds_less_of_the_budget_goes_before_one_that_holds_more()
 def test_a_files_bytes_count_in_the_budget_beside_its_pixels() -> None:
     with crop_maker(max_pixels_in_flight=64 * 48 + 1) as crops, ThreadPoolExecutor(1) as threads:
         with crops._budget.hold(1):
-            making = threads.submit(crop_of, crops, PICTURE)
+            making = threads.submit(crop_of, crops, IMAGE)
             _, not_done = wait([making], timeout=0.5)
         assert making.result(30).shape == (16, 16, 3)
     assert not_done
 
 
-def test_a_picture_over_the_budget_is_decoded_alone_and_a_failed_one_gives_its_pixels_back() -> None:
+def test_an_image_over_the_budget_is_decoded_alone_and_a_failed_one_gives_its_pixels_back() -> None:
     body = image_bytes("PNG", size=(64, 48))
     with crop_maker(max_pixels_in_flight=1) as crops:
         assert failure_of(crops, body[: len(body) // 2]).startswith("corrupt_image")
         assert crop_of(crops, body).shape == (16, 16, 3)
 
 
-def test_an_interrupt_ends_pictures_under_way_and_leaves_no_process(checkpoint: str, tmp_path: Path) -> None:
-    picture = tmp_path / "large.jpg"
-    picture.write_bytes(image_bytes(size=(2000, 1500), progressive=True))
+def test_an_interrupt_ends_images_under_way_and_leaves_no_process(checkpoint: str, tmp_path: Path) -> None:
+    image = tmp_path / "large.jpg"
+    image.write_bytes(image_bytes(size=(2000, 1500), progressive=True))
     code = """
 import os, signal, sys, threading, time
 import pixvec
@@ -393,7 +393,7 @@ except KeyboardInterrupt:
     children = open(f"/proc/self/task/{os.getpid()}/children").read() if os.path.exists("/proc/self/task") else ""
     print(seconds < 2, [children])
 """
-    command = [sys.executable, "-c", code, checkpoint, str(picture)]
+    command = [sys.executable, "-c", code, checkpoint, str(image)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (result.stdout, result.stderr) == ("True ['']\n", "")
 

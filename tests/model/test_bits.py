@@ -15,10 +15,10 @@ pytestmark = pytest.mark.timeout(400)  # a full-size model, beside other load
 
 NEEDS_BF16 = pytest.mark.skipif(resolve_precision("auto") == "fp32", reason="no bf16")
 MODELS = [
-    pytest.param("fp32", 2, id="fp32"),
-    pytest.param("bf16", 2, id="bf16", marks=NEEDS_BF16),
-    pytest.param("fp32", 12, id="fp32, all layers", marks=pytest.mark.long),
-    pytest.param("bf16", 12, id="bf16, all layers", marks=[pytest.mark.long, NEEDS_BF16]),
+    pytest.param(("fp32", 2), id="fp32"),
+    pytest.param(("bf16", 2), id="bf16", marks=NEEDS_BF16),
+    pytest.param(("fp32", 12), id="fp32, all layers", marks=pytest.mark.long),
+    pytest.param(("bf16", 12), id="bf16, all layers", marks=[pytest.mark.long, NEEDS_BF16]),
 ]
 BODIES = [image_bytes(size=(300 + seed, 480), seed=seed) for seed in range(41)]
 """More than a batch."""
@@ -35,7 +35,7 @@ def embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module")
 def expected(embedder: Embedder) -> list[bytes]:
-    """Each picture's vector from a call of its own."""
+    """Each image's vector from a call of its own."""
     return [vector for body in BODIES for vector in embed(embedder, [body])]
 
 
@@ -50,7 +50,7 @@ def test_bits_do_not_depend_on_the_company(embedder: Embedder, expected: list[by
 
 
 def test_bits_do_not_depend_on_rows_that_fail_or_repeat(embedder: Embedder, expected: list[bytes]) -> None:
-    cells = [cell for body in BODIES[:9] for cell in (b"no picture", body, body)]
+    cells = [cell for body in BODIES[:9] for cell in (b"no image", body, body)]
     vectors = embed(embedder, cells)
     assert expected[:9] == vectors[1::3] == vectors[2::3]
 

@@ -1,4 +1,4 @@
-"""The packaged demo model: its vectors mean what its pictures show, for pairs of kind and colour it never saw."""
+"""The packaged demo model: its vectors mean what its images show, for pairs of kind and colour it never saw."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def vectors(embedder: Embedder, scenes: list[Scene]) -> Vectors:
     return embedder.embed([encode(draw_scene(scene, SIZE), quality=90) for scene in scenes]).vectors
 
 
-def test_a_description_finds_its_picture(embedder: Embedder, scenes: list[Scene], vectors: Vectors) -> None:
+def test_a_description_finds_its_image(embedder: Embedder, scenes: list[Scene], vectors: Vectors) -> None:
     scores = embedder.embed_query([describe(scene) for scene in scenes]) @ vectors.T
     rank = (scores > scores.diagonal()[:, None]).sum(axis=1)
     assert rank.max() < 10
     assert (rank == 0).mean() > 0.95
 
 
-def test_pictures_are_named_rightly(embedder: Embedder, scenes: list[Scene], vectors: Vectors) -> None:
+def test_images_are_named_rightly(embedder: Embedder, scenes: list[Scene], vectors: Vectors) -> None:
     kinds = list(KINDS)
     named = (vectors @ embedder.embed_query([phrase("kind", kind) for kind in kinds]).T).argmax(axis=1)
     known = [(row, known["kind"]) for row, scene in enumerate(scenes) if "kind" in (known := attributes(scene))]
@@ -70,12 +70,12 @@ def test_few_words_find_what_they_say(words: str, embedder: Embedder, scenes: li
     assert sum(map(SEARCHES[words], found)) >= 4, [describe(scene) for scene in found]
 
 
-def shrunk(picture: Image.Image) -> bytes:
-    return encode(picture.resize((SIZE * 3 // 5, SIZE * 3 // 5), Image.Resampling.BICUBIC))
+def shrunk(image: Image.Image) -> bytes:
+    return encode(image.resize((SIZE * 3 // 5, SIZE * 3 // 5), Image.Resampling.BICUBIC))
 
 
-def cropped(picture: Image.Image) -> bytes:
-    return encode(picture.crop((SIZE // 25, SIZE // 25, SIZE - SIZE // 25, SIZE - SIZE // 25)))
+def cropped(image: Image.Image) -> bytes:
+    return encode(image.crop((SIZE // 25, SIZE // 25, SIZE - SIZE // 25, SIZE - SIZE // 25)))
 
 
 @pytest.mark.parametrize(

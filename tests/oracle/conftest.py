@@ -73,7 +73,7 @@ def unit(vectors: Any) -> Vectors:
 def assert_parity(theirs: Vectors, ours: Vectors) -> None:
     """Hold unit vectors within 1e-5 in every number and 0.99999 in cosine of each other.
 
-    Promised is 1e-4. Random weights react less to a picture than trained ones, hence the tenth of it.
+    Promised is 1e-4. Random weights react less to an image than trained ones, hence the tenth of it.
     """
     assert theirs.shape == ours.shape
     assert difference(theirs, ours) <= 1e-5

@@ -20,7 +20,7 @@ pytest.importorskip("transformers")
 
 Draw: TypeAlias = Callable[[Image.Image], Image.Image]
 Kind: TypeAlias = tuple[Draw, str, dict[str, Any]]
-"""How a picture is drawn, the file's format, and how it is saved."""
+"""How an image is drawn, the file's format, and how it is saved."""
 
 
 def in_mode(mode: str) -> Draw:
@@ -28,7 +28,7 @@ def in_mode(mode: str) -> Draw:
 
 
 def fading(mode: str) -> Draw:
-    """Make a picture that fades from clear, on the left, to opaque."""
+    """Make an image that fades from clear, on the left, to opaque."""
 
     def fade(image: Image.Image) -> Image.Image:
         faded = image.convert(mode)
@@ -39,7 +39,7 @@ def fading(mode: str) -> Draw:
 
 
 def with_clear(color: int | tuple[int, int, int], mode: str) -> Draw:
-    """Paint a part of the picture in the colour that its file calls clear."""
+    """Paint a part of the image in the colour that its file calls clear."""
 
     def paint(image: Image.Image) -> Image.Image:
         painted = image.convert(mode)

@@ -1,4 +1,4 @@
-"""Vectors of pictures and texts equal transformers' for models of every shape, in every dialect and file format."""
+"""Vectors of images and texts equal transformers' for models of every shape, in every dialect and file format."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def make_model(folder: Path, *, preset: str = "vit-base-patch32", **made_of: Any
 
 
 @pytest.mark.parametrize("made_of", MODELS.values(), ids=MODELS)
-def test_pictures_and_texts_give_the_vectors_of_transformers(made_of: dict[str, Any], tmp_path: Path) -> None:
+def test_images_and_texts_give_the_vectors_of_transformers(made_of: dict[str, Any], tmp_path: Path) -> None:
     folder = make_model(tmp_path, **made_of)
     oracle, bodies = Oracle(folder), draw_files()
     with Embedder(model=str(folder), precision="fp32") as embedder:

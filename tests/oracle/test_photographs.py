@@ -67,11 +67,11 @@ def test_the_defaults_stay_near_transformers(
 ) -> None:
     vectors = default_embedder.embed(photographs.bodies).vectors
     near = cosines(photographs.expected, vectors)
-    # Random weights give any two pictures a cosine near 0.85: what tells them apart is what is left without the mean.
+    # Random weights give any two images a cosine near 0.85: what tells them apart is what is left without the mean.
     mean = photographs.expected.mean(axis=0)  # (D,)
     centred = cosines(l2_normalize(photographs.expected - mean), l2_normalize(vectors - mean))
     for name, values in (("cosine", near), ("centred cosine", centred)):
-        record_property(name, f"{len(values)} pictures: least {values.min():.5f}, mean {values.mean():.5f}")
+        record_property(name, f"{len(values)} images: least {values.min():.5f}, mean {values.mean():.5f}")
     assert near.min() >= 0.999
     assert near.mean() >= 0.9995
     assert centred.min() >= 0.99

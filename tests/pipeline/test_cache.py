@@ -38,7 +38,7 @@ from pixvec.testing.images import image_bytes
 from pixvec.values import ImageFacts, Row
 from tests.loopback import LoopbackServer
 
-PICTURES = [image_bytes(seed=seed, size=(64, 48)) for seed in range(4)]
+IMAGES = [image_bytes(seed=seed, size=(64, 48)) for seed in range(4)]
 LONG_AGO = "Mon, 02 Jan 2006 15:04:05 GMT"
 CONDITIONS = {"If-None-Match", "If-Modified-Since"}
 
@@ -116,22 +116,22 @@ def bits(rows: list[Row]) -> list[object]:
 
 
 def test_a_second_run_asks_for_changes_alone_and_does_no_work(run: Run, site: Site) -> None:
-    urls = [site.add(f"/{n}", picture, ETag=f'"{n}"') for n, picture in enumerate(PICTURES)]
+    urls = [site.add(f"/{n}", image, ETag=f'"{n}"') for n, image in enumerate(IMAGES)]
     urls.append(site.add("/page", b"<html>", ETag='"page"'))
-    urls.append(site.add("/half", PICTURES[0][:900], ETag='"half"'))
+    urls.append(site.add("/half", IMAGES[0][:900], ETag='"half"'))
     first, _ = run([*urls, None])
     second, report = run([*urls, None])
     assert bits(second) == bits(first) == bits(run([*urls, None], cache=None)[0])
     assert [status for _, status in site.answers[6:12]] == [304] * 6
     assert (report.n_cached, report.n_bytes, report.model_busy) == (6, 0, 0.0)
-    assert "known from the cache: 6 pictures" in str(report)
+    assert "known from the cache: 6 images" in str(report)
 
 
 def test_what_is_new_or_has_changed_is_embedded(run: Run, site: Site) -> None:
-    urls = [site.add("/a", PICTURES[0], ETag='"1"'), site.add("/b", PICTURES[1], ETag='"1"')]
+    urls = [site.add("/a", IMAGES[0], ETag='"1"'), site.add("/b", IMAGES[1], ETag='"1"')]
     run(urls)
-    site.add("/b", PICTURES[2], ETag='"2"')
-    urls.append(site.add("/c", PICTURES[3]))
+    site.add("/b", IMAGES[2], ETag='"2"')
+    urls.append(site.add("/c", IMAGES[3]))
     rows, report = run(urls)
     assert bits(rows) == bits(run(urls, cache=None)[0])
     assert report.n_cached == 1
@@ -158,7 +158,7 @@ def test_what_is_new_or_has_changed_is_embedded(run: Run, site: Site) -> None:
 def test_a_server_is_asked_for_changes_where_it_named_a_state(
     run: Run, site: Site, headers: dict[str, Any], conditions: set[str]
 ) -> None:
-    url = site.add("/a", PICTURES[0], **headers)
+    url = site.add("/a", IMAGES[0], **headers)
     first, _ = run([url])
     second, report = run([url])
     assert bits(second) == bits(first)
@@ -166,47 +166,47 @@ def test_a_server_is_asked_for_changes_where_it_named_a_state(
     assert (report.n_cached, report.model_busy) == (1, 0.0)
 
 
-def test_an_unchanged_picture_behind_a_redirect_is_asked_for_where_it_is(run: Run, site: Site) -> None:
-    picture = site.add("/picture", PICTURES[0], ETag='"1"')
-    url = site.add("/moved", b"", status=302, Location=picture, ETag='"1"')
+def test_an_unchanged_image_behind_a_redirect_is_asked_for_where_it_is(run: Run, site: Site) -> None:
+    image = site.add("/image", IMAGES[0], ETag='"1"')
+    url = site.add("/moved", b"", status=302, Location=image, ETag='"1"')
     first, _ = run([url])
     second, _ = run([url])
-    assert [row.image.final_url for row in second if row.image] == [picture]
+    assert [row.image.final_url for row in second if row.image] == [image]
     assert bits(second) == bits(first)
-    assert site.answers == [("/moved", 302), ("/picture", 200), ("/moved", 302), ("/picture", 304)]
+    assert site.answers == [("/moved", 302), ("/image", 200), ("/moved", 302), ("/image", 304)]
 
 
 def test_a_redirect_that_leads_elsewhere_is_followed(run: Run, site: Site) -> None:
-    url = site.add("/moved", b"", status=302, Location=site.add("/a", PICTURES[0], ETag='"1"'))
+    url = site.add("/moved", b"", status=302, Location=site.add("/a", IMAGES[0], ETag='"1"'))
     run([url])
-    site.add("/moved", b"", status=302, Location=site.add("/b", PICTURES[1], ETag='"1"'))
+    site.add("/moved", b"", status=302, Location=site.add("/b", IMAGES[1], ETag='"1"'))
     rows, _ = run([url])
     assert site.answers[-1] == ("/b", 200)
     assert bits(rows) == bits(run([url], cache=None)[0])
 
 
-def test_an_unchanged_picture_may_opt_out(run: Run, site: Site) -> None:
-    url = site.add("/a", PICTURES[0], ETag='"1"')
+def test_an_unchanged_image_may_opt_out(run: Run, site: Site) -> None:
+    url = site.add("/a", IMAGES[0], ETag='"1"')
     run([url])
     site.on_unchanged = {"X-Robots-Tag": "noai"}
     assert [row.error for row in run([url])[0]] == ["opt_out"]
 
 
 def test_an_answer_that_names_another_state_is_not_believed(run: Run, site: Site) -> None:
-    url = site.add("/a", PICTURES[0], ETag='"1"')
+    url = site.add("/a", IMAGES[0], ETag='"1"')
     first, _ = run([url])
     site.on_unchanged = {"ETag": '"2"'}
     assert bits(run([url])[0]) == bits(first)
     assert [status for _, status in site.answers] == [200, 304, 200]
 
 
-def test_an_unchanged_picture_that_nobody_asked_about_is_a_status(run: Run, site: Site) -> None:
+def test_an_unchanged_image_that_nobody_asked_about_is_a_status(run: Run, site: Site) -> None:
     url = site.add("/a", b"", status=304)
     assert [row.error for row in run([url])[0]] == ["http_304"]
 
 
-def test_with_other_headers_a_url_is_another_picture(run: Run, site: Site) -> None:
-    url = site.add("/me", PICTURES[0], Last_Modified=LONG_AGO)
+def test_with_other_headers_a_url_is_another_image(run: Run, site: Site) -> None:
+    url = site.add("/me", IMAGES[0], Last_Modified=LONG_AGO)
     origin = url.removesuffix("/me")
     run([url], header=(f"{origin}: Cookie: name=anna",))
     run([url], header=(f"{origin}: Cookie: name=bert",))
@@ -220,21 +220,21 @@ def test_what_decides_vectors_decides_what_is_known(
     def n_cached(**options: Any) -> int:
         report = Report()
         settings = Settings(precision="fp32", isolate="never", cache=tmp_path, **options)
-        list(embed_alone([PICTURES[0]], ClipModel(load(checkpoint), settings), settings, report))
+        list(embed_alone([IMAGES[0]], ClipModel(load(checkpoint), settings), settings, report))
         return report.n_cached
 
     assert [n_cached(), n_cached(), n_cached(**options), n_cached(**options)] == [0, 1, 0, 1]
 
 
 def test_what_may_be_another_time_is_not_kept(run: Run, site: Site) -> None:
-    url = site.add("/a", PICTURES[0], status=503, ETag='"1"')
+    url = site.add("/a", IMAGES[0], status=503, ETag='"1"')
     run([url])
-    site.add("/a", PICTURES[0], ETag='"1"')
+    site.add("/a", IMAGES[0], ETag='"1"')
     assert [row.error for row in run([url])[0]] == [None]
 
 
 def test_tables_are_the_same_bytes_with_and_without(checkpoint: str, site: Site, tmp_path: Path) -> None:
-    urls = [site.add(f"/{n}", picture, ETag=f'"{n}"') for n, picture in enumerate(PICTURES)]
+    urls = [site.add(f"/{n}", image, ETag=f'"{n}"') for n, image in enumerate(IMAGES)]
     (tmp_path / "in.csv").write_text("\n".join(["image_url", *urls, site.add("/page", b"<html>"), ""]))
 
     def table(name: str, **options: Any) -> bytes:
@@ -247,7 +247,7 @@ def test_tables_are_the_same_bytes_with_and_without(checkpoint: str, site: Site,
 
 
 def test_nobody_else_may_read_it_and_no_url_stands_in_it(run: Run, site: Site, tmp_path: Path) -> None:
-    run([site.add("/private?signature=secret", PICTURES[0], ETag='"1"')])
+    run([site.add("/private?signature=secret", IMAGES[0], ETag='"1"')])
     (path,) = (tmp_path / "cache").iterdir()
     assert (stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(path.parent.stat().st_mode)) == (0o600, 0o700)
     assert b"signature" not in path.read_bytes()
@@ -274,7 +274,7 @@ def file_in(folder: Path) -> Path:
 def test_a_damaged_file_costs_no_row(
     run: Run, site: Site, tmp_path: Path, damage: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cells: list[object] = [*PICTURES]
+    cells: list[object] = [*IMAGES]
     first, _ = run(cells)
     path = file_in(tmp_path / "cache")
     whole = path.read_bytes()
@@ -374,7 +374,7 @@ def with_vector(write: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
 def test_entries_that_pixvec_never_wrote_are_not_there(
     run: Run, tmp_path: Path, change: Callable[[bytes], object]
 ) -> None:
-    cells: list[object] = [*PICTURES[:2]]
+    cells: list[object] = [*IMAGES[:2]]
     first, _ = run(cells)
     assert rewrite_entries(file_in(tmp_path / "cache"), change) == len(cells)
     second, report = run(cells)
@@ -383,7 +383,7 @@ def test_entries_that_pixvec_never_wrote_are_not_there(
 
 @pytest.mark.parametrize("field", ["etag", "last_modified", "place", "sha256"])
 def test_what_a_stranger_says_of_a_url_adds_no_header(run: Run, site: Site, tmp_path: Path, field: str) -> None:
-    cells: list[object] = [site.add("/a.jpg", PICTURES[0], ETag='"1"')]
+    cells: list[object] = [site.add("/a.jpg", IMAGES[0], ETag='"1"')]
     first, _ = run(cells)
 
     def change(entry: bytes) -> bytes:
@@ -415,7 +415,7 @@ def journal_that_deletes(victim: Path, database: Path) -> bytes:
 def test_a_journal_that_names_other_files_is_not_obeyed(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cells: list[object] = [PICTURES[0]]
+    cells: list[object] = [IMAGES[0]]
     first, _ = run(cells)
     path = file_in(tmp_path / "cache")
     victim = tmp_path / "victim"
@@ -443,7 +443,7 @@ SCHEMAS = {
 def test_a_file_of_another_schema_is_put_aside(
     run: Run, tmp_path: Path, schema: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cells: list[object] = [PICTURES[0]]
+    cells: list[object] = [IMAGES[0]]
     first, _ = run(cells)
     with sqlite3.connect(file_in(tmp_path / "cache")) as connection:
         connection.executescript(schema)
@@ -457,7 +457,7 @@ def test_a_file_of_another_schema_is_put_aside(
 def test_only_regular_files_are_opened(
     run: Run, tmp_path: Path, ending: str, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cells: list[object] = [PICTURES[0]]
+    cells: list[object] = [IMAGES[0]]
     first, _ = run(cells)
     path = file_in(tmp_path / "cache")
     path = path.with_name(path.name + ending)
@@ -484,7 +484,7 @@ def test_a_folder_that_cannot_be_written_is_read(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_made_is_done_without(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    rows, _ = run([PICTURES[0]], cache="/proc/nowhere")
+    rows, _ = run([IMAGES[0]], cache="/proc/nowhere")
     assert ([row.error for row in rows], "going on without the cache" in caplog.text) == ([None], True)
 
 

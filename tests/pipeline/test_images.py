@@ -25,9 +25,9 @@ from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 from pixvec.values import Crops, Row, Vectors
 
-N_PICTURES = 12
+N_IMAGES = 12
 AHEAD = 96
-PICTURES = [image_bytes(seed=seed, size=(64, 48)) for seed in range(N_PICTURES)]
+IMAGES = [image_bytes(seed=seed, size=(64, 48)) for seed in range(N_IMAGES)]
 BROKEN: dict[str, tuple[object, str]] = {
     "null": (None, "null_input"),
     "blank": (" \t", "null_input"),
@@ -49,19 +49,19 @@ def model(checkpoint: str) -> ClipModel:
 @pytest.fixture(scope="module")
 def site() -> Iterator[ImageServer]:
     with ImageServer() as server:
-        for seed, picture in enumerate(PICTURES):
-            server.add(f"/{seed}.jpg", body=picture)
-            server.add(f"/twin-{seed}.jpg", body=picture)
+        for seed, image in enumerate(IMAGES):
+            server.add(f"/{seed}.jpg", body=image)
+            server.add(f"/twin-{seed}.jpg", body=image)
         server.add("/page", body=b"<html>sign in</html>", content_type="image/jpeg")
-        server.add("/half", body=PICTURES[0][:900])
-        server.add_raw("/cut", [b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n", PICTURES[0][:900]])
+        server.add("/half", body=IMAGES[0][:900])
+        server.add_raw("/cut", [b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n", IMAGES[0][:900]])
         yield server
 
 
 @pytest.fixture(scope="module")
 def vectors(model: ClipModel) -> list[bytes]:
-    """The bits of each picture's vector, embedded alone."""
-    return [embed([picture], model)[0].vector.tobytes() for picture in PICTURES]  # type: ignore[union-attr]
+    """The bits of each image's vector, embedded alone."""
+    return [embed([image], model)[0].vector.tobytes() for image in IMAGES]  # type: ignore[union-attr]
 
 
 def embed(cells: list[object], model: Any, site: ImageServer | None = None, **options: Any) -> list[Row]:
@@ -77,8 +77,8 @@ def cell_of(kind: str | int, site: ImageServer) -> object:
 
 
 kinds = st.one_of(
-    st.integers(0, N_PICTURES - 1),
-    st.integers(0, N_PICTURES - 1).map(lambda seed: f"twin-{seed}"),
+    st.integers(0, N_IMAGES - 1),
+    st.integers(0, N_IMAGES - 1).map(lambda seed: f"twin-{seed}"),
     st.sampled_from(sorted(BROKEN)),
 )
 
@@ -100,8 +100,8 @@ def test_rows_never_slide(kinds: list[str | int], model: ClipModel, site: ImageS
 
 def test_slow_rows_keep_their_place_and_delay_nobody(model: ClipModel, vectors: list[bytes]) -> None:
     with ImageServer() as server:
-        slow = server.add("/slow", body=PICTURES[0], delay_s=1.0)
-        others = [server.add(f"/{seed}", body=PICTURES[seed]) for seed in range(1, N_PICTURES)]
+        slow = server.add("/slow", body=IMAGES[0], delay_s=1.0)
+        others = [server.add(f"/{seed}", body=IMAGES[seed]) for seed in range(1, N_IMAGES)]
         rows = embed([slow, *others], model, server)
         assert [row.vector.tobytes() for row in rows if row.vector is not None] == vectors
         assert server.requests[0].target == "/slow"
@@ -109,7 +109,7 @@ def test_slow_rows_keep_their_place_and_delay_nobody(model: ClipModel, vectors: 
 
 def test_the_same_url_is_fetched_once(model: ClipModel) -> None:
     with ImageServer() as server:
-        url = server.add("/a.jpg", body=PICTURES[0], delay_s=0.05)
+        url = server.add("/a.jpg", body=IMAGES[0], delay_s=0.05)
         report = Report()
         settings = Settings(allow_address=(server.address,))
         rows = list(embed_alone([url, f"{url}#other"] * 500, model, settings, report))
@@ -121,7 +121,7 @@ def test_the_same_url_is_fetched_once(model: ClipModel) -> None:
 def test_the_same_bytes_are_embedded_once_and_each_row_names_its_own_url() -> None:
     model = CountingModel()
     with ImageServer() as server:
-        one, two = (server.add(path, body=PICTURES[0]) for path in ("/one", "/two"))
+        one, two = (server.add(path, body=IMAGES[0]) for path in ("/one", "/two"))
         moved = server.add("/moved", status=302, headers={"Location": two})
         rows = embed([one, two, moved], model, server)
     assert model.n_crops == 1
@@ -154,13 +154,13 @@ class BrokenModel(CountingModel):
 
 def test_a_bug_ends_the_call_and_names_the_row() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
-        embed([None, PICTURES[0]], BrokenModel())
+        embed([None, IMAGES[0]], BrokenModel())
     assert "row 1" in caught.value.__notes__[0]
     assert "pixvec-loop" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_rows_come_before_all_cells_are_read(model: ClipModel) -> None:
-    with closing(embed_alone(repeat(PICTURES[0]), model, Settings(), Report())) as rows:
+    with closing(embed_alone(repeat(IMAGES[0]), model, Settings(), Report())) as rows:
         assert next(rows).vector is not None
 
 
@@ -191,7 +191,7 @@ def test_cells_are_read_while_there_is_room(model: ClipModel) -> None:
 def test_an_abandoned_call_leaves_no_thread(model: ClipModel) -> None:
     with ImageServer() as server:
         stuck = server.add_raw("/stuck", [], end="silence")
-        rows = embed_alone([PICTURES[0], stuck], model, Settings(allow_address=(server.address,)), Report())
+        rows = embed_alone([IMAGES[0], stuck], model, Settings(allow_address=(server.address,)), Report())
         next(rows)
         started = time.monotonic()
         rows.close()
@@ -202,7 +202,7 @@ def test_an_abandoned_call_leaves_no_thread(model: ClipModel) -> None:
 
 def test_an_error_while_cells_are_read_is_the_callers(model: ClipModel) -> None:
     def cells() -> Iterator[object]:
-        yield PICTURES[0]
+        yield IMAGES[0]
         raise LookupError
 
     with pytest.raises(LookupError):
@@ -212,7 +212,7 @@ def test_an_error_while_cells_are_read_is_the_callers(model: ClipModel) -> None:
 def test_progress_is_told_while_a_row_is_waited_for(model: ClipModel) -> None:
     told = []
     with ImageServer() as server:
-        url = server.add("/slow", body=PICTURES[0], delay_s=1.0)
+        url = server.add("/slow", body=IMAGES[0], delay_s=1.0)
         settings = Settings(allow_address=(server.address,))
         list(embed_alone([url], model, settings, Report(), lambda report: told.append(report.n_rows)))
     assert len(told) > 2
@@ -221,7 +221,7 @@ def test_progress_is_told_while_a_row_is_waited_for(model: ClipModel) -> None:
 def test_fetching_runs_ahead_of_what_is_kept_by_a_bounded_number_of_rows(model: ClipModel) -> None:
     n_taken = n_kept = 0
     with ImageServer() as server, ExitStack() as stack:
-        urls = [server.add(f"/{row}", body=PICTURES[row % N_PICTURES]) for row in range(300)]
+        urls = [server.add(f"/{row}", body=IMAGES[row % N_IMAGES]) for row in range(300)]
         settings = Settings(batch_size=4, isolate="never", allow_address=(server.address,))
         session = stack.enter_context(Session(model, settings))
         unkept = embed_unordered(urls, session, Report(), n_unkept=lambda: n_taken - n_kept)

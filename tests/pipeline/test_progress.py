@@ -32,7 +32,7 @@ def site() -> Iterator[ImageServer]:
 
 @pytest.fixture(scope="module")
 def table(site: ImageServer) -> pa.Table:
-    """Rows of one picture, in files of several megabytes that compression makes half as large."""
+    """Rows of one image, in files of several megabytes that compression makes half as large."""
     random = Random(0)
     notes = [random.randbytes(NOTE_BYTES // 2).hex() for _ in range(N_ROWS)]
     return pa.table({"image_url": [site.url("/a.jpg")] * N_ROWS, "note": notes})

@@ -27,7 +27,7 @@ import pixvec
 from pixvec.testing.images import image_bytes
 from pixvec.testing.server import ImageServer
 
-PICTURES = [image_bytes(size=(64, 48), seed=seed) for seed in range(4)]
+IMAGES = [image_bytes(size=(64, 48), seed=seed) for seed in range(4)]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a process's children are read from /proc")
 
@@ -65,42 +65,42 @@ def embedder(checkpoint: str) -> Iterator[pixvec.Embedder]:
 
 def test_the_next_call_has_the_workers_of_the_last(embedder: pixvec.Embedder) -> None:
     assert children() == []
-    embedder.embed(PICTURES[:1])
+    embedder.embed(IMAGES[:1])
     (first,) = children()
-    embedder.embed(PICTURES[1:2])
+    embedder.embed(IMAGES[1:2])
     assert children() == [first]
 
 
 def test_a_worker_that_ended_meanwhile_is_replaced(embedder: pixvec.Embedder) -> None:
-    embedder.embed(PICTURES[:1])
+    embedder.embed(IMAGES[:1])
     (first,) = children()
     os.kill(first, signal.SIGKILL)
-    assert embedder.embed(PICTURES).errors == [None] * 4
+    assert embedder.embed(IMAGES).errors == [None] * 4
     assert first not in children()
 
 
 def test_calls_in_several_threads_share_them_and_keep_no_more_than_cores(embedder: pixvec.Embedder) -> None:
     with ThreadPoolExecutor(3) as threads:
-        columns = list(threads.map(embedder.embed, [PICTURES] * 6))
+        columns = list(threads.map(embedder.embed, [IMAGES] * 6))
     assert [column.errors for column in columns] == [[None] * 4] * 6
     assert 1 <= len(children()) <= len(os.sched_getaffinity(0))
 
 
 def test_after_the_end_every_method_raises(embedder: pixvec.Embedder) -> None:
-    embedder.embed(PICTURES)
+    embedder.embed(IMAGES)
     embedder.close()
     embedder.close()
     assert children() == []
     uses: list[Callable[[], object]] = [
-        lambda: embedder.embed(PICTURES),
+        lambda: embedder.embed(IMAGES),
         lambda: embedder.embed([]),
-        lambda: asyncio.run(embedder.aembed(PICTURES)),
+        lambda: asyncio.run(embedder.aembed(IMAGES)),
         lambda: embedder.embed_texts(["a house"]),
         lambda: asyncio.run(embedder.aembed_texts(["a house"])),
         lambda: embedder.embed_query("a house"),
-        lambda: embedder.embed_query(images=PICTURES[0]),
-        lambda: embedder.embed_table(pa.table({"image": PICTURES})),
-        lambda: list(embedder.rows(PICTURES)),
+        lambda: embedder.embed_query(images=IMAGES[0]),
+        lambda: embedder.embed_table(pa.table({"image": IMAGES})),
+        lambda: list(embedder.rows(IMAGES)),
         embedder.provenance,
         lambda: embedder.dim,
     ]
@@ -117,7 +117,7 @@ def test_an_embedder_that_is_closed_during_a_call_keeps_nothing_of_it(embedder: 
         closed.wait(30)
 
     with ThreadPoolExecutor(1) as threads:
-        column = threads.submit(embedder.embed, PICTURES, progress=told)
+        column = threads.submit(embedder.embed, IMAGES, progress=told)
         assert begun.wait(30)
         embedder.close()
         closed.set()
@@ -127,7 +127,7 @@ def test_an_embedder_that_is_closed_during_a_call_keeps_nothing_of_it(embedder: 
 
 def test_an_embedder_that_nobody_holds_any_more_keeps_nothing(checkpoint: str) -> None:
     embedder = pixvec.Embedder(model=checkpoint, isolate="always")
-    embedder.embed(PICTURES)
+    embedder.embed(IMAGES)
     assert children() != []
     del embedder
     gc.collect()
@@ -146,23 +146,23 @@ def test_a_call_that_is_interrupted_leaves_others_alone(embedder: pixvec.Embedde
         interrupted.wait(30)
 
     with ThreadPoolExecutor(1) as threads:
-        other = threads.submit(embedder.embed, PICTURES, progress=wait)
+        other = threads.submit(embedder.embed, IMAGES, progress=wait)
         with pytest.raises(KeyboardInterrupt):
-            embedder.embed([*PICTURES, *PICTURES], progress=interrupt)
+            embedder.embed([*IMAGES, *IMAGES], progress=interrupt)
         interrupted.set()
         assert other.result().errors == [None] * 4
-    assert embedder.embed(PICTURES).errors == [None] * 4
+    assert embedder.embed(IMAGES).errors == [None] * 4
 
 
 def test_a_pickled_embedder_leaves_its_workers_behind(embedder: pixvec.Embedder) -> None:
-    embedder.embed(PICTURES)
+    embedder.embed(IMAGES)
     with pickle.loads(pickle.dumps(embedder)) as other:
-        assert other.embed(PICTURES).errors == [None] * 4
+        assert other.embed(IMAGES).errors == [None] * 4
     assert children() != []
 
 
 def test_functions_keep_nothing(checkpoint: str) -> None:
-    pixvec.embed_images(PICTURES, model=checkpoint, isolate="always")
+    pixvec.embed_images(IMAGES, model=checkpoint, isolate="always")
     assert children() == []
 
 
@@ -210,7 +210,7 @@ def test_the_limits_of_one_call_are_those_of_all(shared: pixvec.Embedder) -> Non
 
 def test_what_two_calls_want_at_once_is_fetched_once(shared: pixvec.Embedder) -> None:
     with ImageServer() as server, ThreadPoolExecutor(2) as threads:
-        url = server.add("/slow", body=PICTURES[0], delay_s=0.5)
+        url = server.add("/slow", body=IMAGES[0], delay_s=0.5)
         one, two = threads.map(shared.embed, [[url], [url]])
         assert (one.errors, two.errors, server.n_requests("/slow")) == ([None], [None], 1)
         shared.embed([url])
@@ -239,7 +239,7 @@ def test_a_cancelled_call_leaves_what_another_wants_of_it(shared: pixvec.Embedde
         return await second
 
     with ImageServer() as server:
-        urls = [server.add(f"/{row}", body=picture, delay_s=0.4) for row, picture in enumerate(PICTURES)]
+        urls = [server.add(f"/{row}", body=image, delay_s=0.4) for row, image in enumerate(IMAGES)]
         assert asyncio.run(main(urls)).errors == [None] * 4
 
 
@@ -272,7 +272,7 @@ def test_batches_fill_across_calls_and_tasks(checkpoint: str) -> None:
 )
 def test_a_batch_of_a_table_comes_back_with_its_results(shared: pixvec.Embedder, make: Callable[..., Any]) -> None:
     with ImageServer() as server:
-        batch = make({"n": [1, 2], "image_url": [server.add("/1.jpg", body=PICTURES[0]), None]})
+        batch = make({"n": [1, 2], "image_url": [server.add("/1.jpg", body=IMAGES[0]), None]})
         done = shared.embed_table(batch, output_column="v", image_info=False)
     assert type(done) is type(batch)
     assert list(done["v_error"]) == [None, "null_input"] or done["v_error"].to_pylist() == [None, "null_input"]
@@ -286,9 +286,9 @@ def test_texts_of_a_table_are_embedded_too(shared: pixvec.Embedder) -> None:
 
 
 def test_queries_are_words_or_images(shared: pixvec.Embedder) -> None:
-    column = shared.embed(PICTURES).vectors
-    assert np.array_equal(shared.embed_query(images=PICTURES), column)
-    assert np.array_equal(shared.embed_query(images=PICTURES[1]), column[1:2])
+    column = shared.embed(IMAGES).vectors
+    assert np.array_equal(shared.embed_query(images=IMAGES), column)
+    assert np.array_equal(shared.embed_query(images=IMAGES[1]), column[1:2])
     assert shared.embed_query("a house").shape == (1, shared.dim)
     with pytest.raises(pixvec.UsageError, match="the image bytes has no vector: not_an_image"):
         shared.embed_query(images=b"no image")
@@ -298,12 +298,12 @@ def test_queries_are_words_or_images(shared: pixvec.Embedder) -> None:
 
 def test_it_works_inside_a_running_loop(shared: pixvec.Embedder) -> None:
     async def main() -> tuple[pixvec.Embeddings, pixvec.Embeddings]:
-        return await shared.aembed([*PICTURES, None]), await shared.aembed_texts(["a house", None])
+        return await shared.aembed([*IMAGES, None]), await shared.aembed_texts(["a house", None])
 
     images, texts = asyncio.run(main())
     assert images.errors == [None] * 4 + ["null_input"]
     assert (images.report.n_rows, images.report.n_vectors) == (5, 4)
-    assert np.array_equal(images.vectors[:4], shared.embed(PICTURES).vectors)
+    assert np.array_equal(images.vectors[:4], shared.embed(IMAGES).vectors)
     assert texts.errors == [None, "null_input"]
 
 
@@ -314,7 +314,7 @@ def threads() -> list[str]:
 def test_what_is_collected_leaves_no_thread(checkpoint: str) -> None:
     before = threads()
     embedder = pixvec.Embedder(model=checkpoint)
-    embedder.embed(PICTURES)
+    embedder.embed(IMAGES)
     assert len(threads()) > len(before)
     del embedder
     gc.collect()

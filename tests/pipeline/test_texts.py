@@ -28,7 +28,7 @@ from pixvec.tables.result_columns import read_provenance
 from pixvec.testing.checkpoints import make_checkpoint
 
 CELLS = ["a cat", None, "a red bicycle", "a cat"]
-CAPTIONS = [f"picture {row}" if row % 10 != 3 else None for row in range(40)]
+CAPTIONS = [f"image {row}" if row % 10 != 3 else None for row in range(40)]
 RESULTS = ["embedding", "embedding_error", "embedding_detail"]
 LENGTH = 32
 """The demo model's, in tokens."""
@@ -226,7 +226,7 @@ def test_progress_is_told_with_each_batch(checkpoint: str) -> None:
     assert counts == [8, 16, 20]
 
 
-def test_a_frame_gets_vectors_and_reasons_and_no_pictures(checkpoint: str, wanted: np.ndarray[Any, Any]) -> None:
+def test_a_frame_gets_vectors_and_reasons_and_no_images(checkpoint: str, wanted: np.ndarray[Any, Any]) -> None:
     frame = pd.DataFrame({"url": ["https://a.example/1.jpg"] * 4, "t": CELLS}, index=list("abcd"))
     table = pixvec.embed_table(frame, texts="t", model=checkpoint)
     assert (list(table.columns), list(table.index)) == (["url", "t", *RESULTS], list("abcd"))
@@ -292,7 +292,7 @@ def test_a_file_says_that_it_is_of_texts_and_can_be_searched(
     facts = read_provenance(schema, "embedding") or {}
     assert schema.names == ["id", "t", "u", *RESULTS]
     assert (facts["embedded"], facts["column"], "decode" in facts) == ("texts", "t", False)
-    found = pixvec.search(tmp_path / "out.parquet", "picture 7", k=1, model=options["model"])
+    found = pixvec.search(tmp_path / "out.parquet", "image 7", k=1, model=options["model"])
     assert found["id"].to_pylist() == [7]
 
 

@@ -47,7 +47,7 @@ def problems_of(text: str) -> list[str]:
         "embed_text_with_model(ds.place) -> (ds.v)",
         'create_project(ds[!["price"]])',
         "split(ds) -> (a)\nsplit(a, 'm') -> (b, c)\ncreate_project(c)",
-        "split(ds) -> (a)\nembed_images(a.pictures) -> (a.v)",
+        "split(ds) -> (a)\nembed_images(a.images) -> (a.v)",
         "split(ds) -> (ds)\nembed_images(ds.anything) -> (ds.price)",
         "embed_images(ds.image_url) -> (ds.v)\nembed_text_with_model(ds.v_detail) -> (ds.w)",
     ],

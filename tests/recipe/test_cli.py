@@ -49,7 +49,7 @@ def site() -> Iterator[ImageServer]:
 
 @pytest.fixture
 def folder(tmp_path: Path, site: ImageServer) -> Path:
-    """A recipe, and a table with a picture and a dead link."""
+    """A recipe, and a table with an image and a dead link."""
     (tmp_path / "recipe.txt").write_text(RECIPE)
     (tmp_path / "photos.csv").write_text(f"id,image_url\n1,{site.url('/a.jpg')}\n2,{site.url('/gone.jpg')}\n")
     return tmp_path

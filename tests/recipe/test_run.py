@@ -28,7 +28,7 @@ RESULTS = ["v", "v_error", "v_detail", "v_image"]
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[ImageServer]:
-    """A server with four pictures."""
+    """A server with four images."""
     with ImageServer() as server:
         for seed in range(4):
             server.add(f"/{seed}.jpg", body=image_bytes(seed=seed))
@@ -37,7 +37,7 @@ def site() -> Iterator[ImageServer]:
 
 @pytest.fixture
 def photos(site: ImageServer) -> pa.Table:
-    """Four pictures, one that is not there, and a row without a URL."""
+    """Four images, one that is not there, and a row without a URL."""
     urls = [*(site.url(f"/{seed}.jpg") for seed in range(4)), site.url("/gone.jpg"), None]
     texts = ["a cat", None, "", "a red bicycle", "x " * 500, "a cat"]
     return pa.table({"id": range(6), "image_url": urls, "caption": texts}, metadata={"kept": "as it was"})

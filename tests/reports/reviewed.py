@@ -18,10 +18,10 @@ from pixvec.values import ImageFacts, Row
 FACTS = {"model": "demo", "column": "image_url", "precision": "fp32", "dim": 4}
 
 
-def embedded(picture: str = "a", **facts: Any) -> Row:
+def embedded(image: str = "a", **facts: Any) -> Row:
     """A row with a vector; `picture` stands for the bytes of the file."""
     known = {"format": "JPEG", "width": 640, "height": 480, "frames": 1, "n_bytes": 1_000, **facts}
-    return Row(vector=np.ones(4, np.float32), image=ImageFacts(hashlib.sha256(picture.encode()).digest(), **known))
+    return Row(vector=np.ones(4, np.float32), image=ImageFacts(hashlib.sha256(image.encode()).digest(), **known))
 
 
 def failed(code: str, detail: str = "it failed") -> Row:

@@ -73,7 +73,7 @@ def test_the_page_loads_nothing() -> None:
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in page
 
 
-def test_thumbnails_come_in_the_order_of_their_cells_and_the_reason_where_there_is_no_picture(
+def test_thumbnails_come_in_the_order_of_their_cells_and_the_reason_where_there_is_no_image(
     server: ImageServer,
 ) -> None:
     slow = server.add("/slow.png", body=encode(draw((300, 200)), "PNG"), delay_s=0.2)

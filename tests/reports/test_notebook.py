@@ -118,7 +118,7 @@ def test_a_table_without_images_is_refused() -> None:
         pixvec.show(pd.DataFrame({"a": ["x"]}))
 
 
-def test_pictures_of_arrays_are_shown_and_failures_say_why() -> None:
+def test_images_of_arrays_are_shown_and_failures_say_why() -> None:
     images = pd.DataFrame({"image": [np.zeros((9, 9, 3), np.uint8), np.zeros(3)]})
     page = pixvec.show(images, column="image").html
     assert page.count("data:image/webp") == 1

@@ -36,7 +36,7 @@ def url(host: str, number: int) -> str:
 
 
 def test_what_needs_no_server_is_counted() -> None:
-    found = survey([url("a", 1), url("a", 1), url("b", 1), None, " ", "ftp://a.example/", "pictures/cat.jpg"])
+    found = survey([url("a", 1), url("a", 1), url("b", 1), None, " ", "ftp://a.example/", "images/cat.jpg"])
     assert (found.n_rows, found.n_urls, found.n_different, found.is_exact) == (7, 3, 2, True)
     assert found.refused == Counter(null_input=2, scheme_blocked=1, invalid_url=1)
     assert found.hosts == Counter({"a.example": 2, "b.example": 1})
@@ -68,9 +68,9 @@ def test_the_rows_of_each_sampled_url_are_counted_without_a_miss() -> None:
     assert [one.n_rows for one in survey(cells).sample] == [counts[one.cell] for one in survey(cells).sample]
 
 
-def test_pictures_as_cells_are_refused() -> None:
+def test_images_as_cells_are_refused() -> None:
     with pytest.raises(UsageError, match="nothing to plan for"):
-        survey([b"picture"])
+        survey([b"image"])
 
 
 def test_keys_that_do_not_fit_are_estimated() -> None:
@@ -96,7 +96,7 @@ def site() -> Iterator[ImageServer]:
 
 @pytest.fixture(scope="module")
 def photos(site: ImageServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty-four rows: sixteen with six pictures, five dead links, a page and two empty cells."""
+    """Twenty-four rows: sixteen with six images, five dead links, a page and two empty cells."""
     live = [site.url(f"/{number}.jpg") for number in range(6)] * 2 + [site.url("/0.jpg")] * 4
     dead = [site.url(f"/dead/{number}?token=SECRET") for number in range(5)]
     cells = [*live, *dead, site.url("/page"), None, None]
@@ -194,7 +194,7 @@ def test_several_files_are_one_table(name: str, options: dict[str, Any], site: I
     assert (found.n_rows, found.n_tried, found.vectors_share) == (2, 2, 1)
 
 
-def test_a_folder_of_pictures_needs_no_server(checkpoint: str, tmp_path: Path) -> None:
+def test_a_folder_of_images_needs_no_server(checkpoint: str, tmp_path: Path) -> None:
     (tmp_path / "cat.jpg").write_bytes(image_bytes())
     (tmp_path / "dog.jpg").write_bytes(b"<html>")
     found = plan_run(tmp_path, PlanOptions(model=checkpoint, isolate="never"))

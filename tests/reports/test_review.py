@@ -44,7 +44,7 @@ def photos(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     ]
     return write_reviewed(
         tmp_path / request.param,
-        [*cells, cells[0], None, "pictures/cat.jpg"],
+        [*cells, cells[0], None, "images/cat.jpg"],
         [*rows, embedded("cat"), failed("null_input"), failed("invalid_url")],
     )
 
@@ -83,32 +83,30 @@ def test_hosts_with_the_most_failures_come_first(photos: Path) -> None:
 def test_repeats_are_counted_in_cells_and_in_files(photos: Path) -> None:
     found = review(photos)
     assert (found.n_urls, found.n_repeats) == (8, 1)
-    assert found.pictures is not None
-    assert found.pictures.n_files == 3
+    assert found.images is not None
+    assert found.images.n_files == 3
 
 
-def test_pictures_are_counted_by_format_and_size(photos: Path) -> None:
-    pictures = review(photos).pictures
-    assert pictures is not None
-    assert [(entry.name, entry.n) for entry in pictures.formats] == [("JPEG", 4), ("GIF", 1)]
-    assert {entry.name: entry.n for entry in pictures.short_sides if entry.n} == {"under 64": 1, "256 to 511": 4}
-    assert (pictures.n_redirected, pictures.n_animated) == (1, 1)
+def test_images_are_counted_by_format_and_size(photos: Path) -> None:
+    images = review(photos).images
+    assert images is not None
+    assert [(entry.name, entry.n) for entry in images.formats] == [("JPEG", 4), ("GIF", 1)]
+    assert {entry.name: entry.n for entry in images.short_sides if entry.n} == {"under 64": 1, "256 to 511": 4}
+    assert (images.n_redirected, images.n_animated) == (1, 1)
 
 
 def test_the_bytes_of_a_file_that_comes_again_count_once(photos: Path) -> None:
-    pictures = review(photos).pictures
-    assert pictures is not None
-    assert (pictures.n_files, pictures.n_bytes) == (3, 3_000)
+    images = review(photos).images
+    assert images is not None
+    assert (images.n_files, images.n_bytes) == (3, 3_000)
     assert "3 different, 3.0 kB" in review_text(review(photos))
 
 
 def test_sizes_that_no_file_has_count_nothing(tmp_path: Path) -> None:
     rows = [embedded("a", n_bytes=-5), embedded("b", n_bytes=2**62), embedded("c")]
-    pictures = review(
-        write_reviewed(tmp_path / "t.csv", [f"https://a.example/{row}" for row in range(3)], rows)
-    ).pictures
-    assert pictures is not None
-    assert (pictures.n_files, pictures.n_bytes) == (3, 1_000)
+    images = review(write_reviewed(tmp_path / "t.csv", [f"https://a.example/{row}" for row in range(3)], rows)).images
+    assert images is not None
+    assert (images.n_files, images.n_bytes) == (3, 1_000)
 
 
 def test_bars_and_shares_have_one_whole(photos: Path) -> None:
@@ -128,11 +126,11 @@ def test_provenance_is_told(photos: Path) -> None:
     assert (review(photos).provenance or {})["model"] == "demo"
 
 
-def test_one_picture_behind_many_urls_is_found(tmp_path: Path) -> None:
+def test_one_image_behind_many_urls_is_found(tmp_path: Path) -> None:
     cells = [f"https://a.example/{row}" for row in range(40)]
-    rows = [embedded("gone" if row % 4 == 0 else f"picture {row}") for row in range(36)]
+    rows = [embedded("gone" if row % 4 == 0 else f"image {row}") for row in range(36)]
     rows += [embedded("twin", width=9)] * 4  # fewer than make a placeholder
-    shared = review(write_reviewed(tmp_path / "photos.parquet", cells, rows)).pictures
+    shared = review(write_reviewed(tmp_path / "photos.parquet", cells, rows)).images
     assert shared is not None
     assert [(one.n_urls, one.n_rows, one.width) for one in shared.shared] == [(9, 9, 640)]
     assert [example.row for example in shared.shared[0].examples] == [0, 4, 8]
@@ -140,15 +138,15 @@ def test_one_picture_behind_many_urls_is_found(tmp_path: Path) -> None:
 
 def test_one_url_in_many_rows_is_no_placeholder(tmp_path: Path) -> None:
     table = write_reviewed(tmp_path / "photos.parquet", ["https://a.example/1"] * 30, [embedded()] * 30)
-    pictures = review(table).pictures
-    assert pictures is not None
-    assert pictures.shared == ()
+    images = review(table).images
+    assert images is not None
+    assert images.shared == ()
 
 
-def test_a_table_without_facts_of_its_pictures_is_reviewed_too(tmp_path: Path) -> None:
+def test_a_table_without_facts_of_its_images_is_reviewed_too(tmp_path: Path) -> None:
     table = write_reviewed(tmp_path / "photos.parquet", ["https://a.example/1"], [embedded()], image_info=False)
     found = review(table)
-    assert (found.n_vectors, found.pictures) == (1, None)
+    assert (found.n_vectors, found.images) == (1, None)
     assert "Why rows have no vector" in render_review(found)
 
 
@@ -188,7 +186,7 @@ def test_a_code_that_is_none_of_ours_is_counted_and_not_explained(tmp_path: Path
     [
         ("https://a.example/1.jpg?token=SECRET#SECRET", "https://a.example/1.jpg?…"),
         ("https://user:SECRET@a.example/1.jpg", "https://…@a.example/1.jpg"),
-        (b"picture", "7 bytes"),
+        (b"image", "5 bytes"),
         (None, ""),
     ],
 )

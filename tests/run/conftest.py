@@ -1,4 +1,4 @@
-"""Runs that are stopped and go on: a site of small pictures, a table of their URLs, and what may stop a run."""
+"""Runs that are stopped and go on: a site of small images, a table of their URLs, and what may stop a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PART_ROWS = 8
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[ImageServer]:
-    """A server with more pictures than rows."""
+    """A server with more images than rows."""
     with ImageServer() as server:
         for seed in range(N_ROWS + 10):
             server.add(f"/{seed}.png", body=image_bytes("PNG", size=(40, 40), seed=seed))
@@ -28,7 +28,7 @@ def site() -> Iterator[ImageServer]:
 
 
 def csv_lines(site: ImageServer, n_rows: int = N_ROWS) -> list[str]:
-    """Write rows of pictures; each tenth URL leads nowhere."""
+    """Write rows of images; each tenth URL leads nowhere."""
     paths = (f"/dead{row}" if row % 10 == 3 else f"/{row}.png" for row in range(n_rows))
     return ["id,image_url,note", *(f'0{row},{site.url(path)},"a, b"' for row, path in enumerate(paths))]
 

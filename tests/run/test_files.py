@@ -40,7 +40,7 @@ def options(checkpoint: str, site: ImageServer) -> dict[str, Any]:
 
 @pytest.fixture
 def lines(site: ImageServer) -> list[str]:
-    """Three rows as JSON: a picture, a server's bad day, a picture."""
+    """Three rows as JSON: an image, a server's bad day, an image."""
     paths = ["/0.png", "/busy.png", "/1.png"]
     return [json.dumps({"id": f"0{row}", "url": site.url(path)}) for row, path in enumerate(paths)]
 
@@ -75,12 +75,12 @@ def test_each_command_takes_names_that_look_like_patterns(
     (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n")
     table = str(tmp_path / "o[1].csv")
     assert pixvec.embed_file(tmp_path / "in.jsonl", table, **options).n_rows == 3
-    picture = ("--image", site.url("/0.png"), "--allow-address", site.address, "--model", options["model"])
+    image = ("--image", site.url("/0.png"), "--allow-address", site.address, "--model", options["model"])
     commands = [
         ["link", table, "-o", f"{tmp_path}/l[1].csv"],
         ["link", table, "-o", f"{tmp_path}/l[1].graphml"],
         ["dedupe", table, "-o", f"{tmp_path}/d[1].parquet", "--html", f"{tmp_path}/d[1].html"],
-        ["search", table, *picture, "-o", f"{tmp_path}/s[1].csv"],
+        ["search", table, *image, "-o", f"{tmp_path}/s[1].csv"],
         ["report", table, "--html", f"{tmp_path}/r[1].html"],
     ]
     for words in commands:
@@ -147,11 +147,11 @@ def test_a_file_read_with_options_is_finished_and_retried_with_them(
     assert (tmp_path / "out.csv").read_text(encoding="latin-1").startswith("né§url§embedding§")
 
 
-def test_a_folder_of_pictures_is_embedded_and_only_it_is_let_in(options: dict[str, Any], tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
+def test_a_folder_of_images_is_embedded_and_only_it_is_let_in(options: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "images"
     (folder / "label=cat").mkdir(parents=True)
     (folder / "label=cat" / "a.png").write_bytes(image_bytes("PNG", size=(40, 40)))
-    (folder / "b c.jpg").write_bytes(b"no picture")
+    (folder / "b c.jpg").write_bytes(b"no image")
     (tmp_path / "secret.png").write_bytes(image_bytes("PNG", size=(40, 40)))
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     pixvec.embed_file(folder, tmp_path / "out.parquet", **options)
@@ -179,7 +179,7 @@ def test_a_folder_of_tables_is_embedded_in_parts_and_as_a_file(
     assert pixvec.embed_file(tmp_path / "in", tmp_path / "out.jsonl", **options).was_finished
 
 
-def test_the_pictures_in_a_table_are_embedded(options: dict[str, Any], tmp_path: Path) -> None:
+def test_the_images_in_a_table_are_embedded(options: dict[str, Any], tmp_path: Path) -> None:
     cells = [{"bytes": image_bytes("PNG", size=(40, 40)), "path": "x.png"}, None, {"bytes": None, "path": "/etc/hosts"}]
     pyarrow.feather.write_feather(pa.table({"image": cells}), tmp_path / "in.feather")
     pixvec.embed_file(tmp_path / "in.feather", tmp_path / "out.parquet", **options)

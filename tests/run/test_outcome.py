@@ -39,7 +39,7 @@ def next_command(told: str) -> str:
 
 @pytest.fixture
 def folder(server: ImageServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a table of pictures of this machine, in which commands are given."""
+    """A folder with a table of images of this machine, in which commands are given."""
     urls = [server.add(f"/{row}.png", body=image_bytes("PNG", size=(40, 40), seed=row)) for row in range(N_ROWS)]
     titles = [f"a cat, {row}" for row in range(N_ROWS)]
     pd.DataFrame({"title": titles, "image_url": urls}).to_csv(tmp_path / "my in.csv", index=False)
@@ -192,7 +192,7 @@ def test_a_column_is_looked_at_until_a_url_comes(embed: Callable[..., str], fold
 
 
 @pytest.mark.parametrize("cells", [[b"a", "a cat"], [{"bytes": b"a", "path": None}]])
-def test_a_column_of_pictures_is_not_refused(cells: list[object], checkpoint: str) -> None:
+def test_a_column_of_images_is_not_refused(cells: list[object], checkpoint: str) -> None:
     table = pixvec.embed_table(pd.DataFrame({"title": cells}), column="title", model=checkpoint, isolate="never")
     assert table["embedding_error"].iloc[0] == "not_an_image"
 

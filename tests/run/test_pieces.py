@@ -177,7 +177,7 @@ def test_a_stopped_retry_keeps_what_is_decided(
 
 def test_texts_are_kept_too(run: Run) -> None:
     run.options = {"model": "demo", "texts": "note", "batch_size": 1}
-    run.write(["note", *(f"picture {row}" for row in range(N_ROWS))])
+    run.write(["note", *(f"image {row}" for row in range(N_ROWS))])
     run("whole.parquet")
     interrupt = stopped(run, "out.parquet", n_rows=10)
     assert n_kept(interrupt) >= 9

@@ -20,7 +20,7 @@ from PIL import Image
 
 from pixvec.model.checkpoint import load
 from pixvec.pipeline.report import BugsMetError
-from pixvec.run import judge
+from pixvec.run import raise_outcome
 from pixvec.run.job import Job
 from pixvec.run.options import FileOptions
 from pixvec.run.to_file import embed_to_file
@@ -134,7 +134,7 @@ def test_too_little_memory_for_the_engine_is_one_line(n_bytes: int, checkpoint: 
 
 
 class MoodyModel:
-    """A model with a bug: it cannot bear black pictures."""
+    """A model with a bug: it cannot bear black images."""
 
     dim, precision, image_size = 4, "fp32", 32
 
@@ -183,4 +183,4 @@ def test_a_bug_may_be_kept_as_a_row(job: Job, run: Run) -> None:
     assert job.report.failures == {"http_404": 2, "internal_error": 1}
     assert "ZeroDivisionError in pixvec.pipeline.batcher" in (run.folder / "out.csv").read_text().splitlines()[10]
     with pytest.raises(BugsMetError, match=r"a bug of pixvec's was met in 1 of its rows"):
-        judge(job.report, job.output, job.options)
+        raise_outcome(job.report, job.output, job.options)

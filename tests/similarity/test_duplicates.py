@@ -1,4 +1,4 @@
-"""Rows that show the same picture are one group, however many they are, and the best of each is marked."""
+"""Rows that show the same image are one group, however many they are, and the best of each is marked."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_dense_group_is_not_cut_by_the_number_of_neighbours() -> None:
     assert groups(table_of(vectors)) == [0] * 120 + [None] * 40
 
 
-def test_equal_files_are_the_same_picture_whatever_their_vectors() -> None:
+def test_equal_files_are_the_same_image_whatever_their_vectors() -> None:
     images = [{"sha256": name, "width": 9, "height": 9, "n_bytes": 9} for name in (b"x", b"y", b"x")]
     assert groups(table_of(directions(3), images)) == [0, None, 0]
 
@@ -105,7 +105,7 @@ def test_the_best_has_most_pixels_then_bytes_then_the_lowest_row(sizes: list[Any
     assert found["duplicate_best"].to_pylist() == [row == best for row in range(3)]
 
 
-def test_a_csv_file_says_in_json_what_pictures_were_embedded(tmp_path: Path) -> None:
+def test_a_csv_file_says_in_json_what_images_were_embedded(tmp_path: Path) -> None:
     images = ['{"sha256": "aa", "width": 9, "height": 9, "n_bytes": 1}', "", "oops", '{"width": "x"}', "[1]"]
     cells = [f'"[1.0,0.{row}]","{image.replace(chr(34), chr(34) * 2)}"' for row, image in enumerate(["", *images])]
     (tmp_path / "t.csv").write_text("\n".join(["v,v_image", *cells]), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Words and pictures find the rows that are nearest, in tables of every kind, and only among vectors of one model."""
+"""Words and images find the rows that are nearest, in tables of every kind, and only among vectors of one model."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def pickle_and_back(frame: pd.DataFrame) -> pd.DataFrame:
 
 def parquet_and_back(frame: pd.DataFrame) -> pd.DataFrame:
     file = io.BytesIO()
-    frame.drop(columns="picture").to_parquet(file)
+    frame.drop(columns="image").to_parquet(file)
     return pd.read_parquet(file)
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[bytes]:
+def images() -> list[bytes]:
     return [encode(draw_scene(imagine(1_000_000 + seed), 96)) for seed in range(N)]
 
 
 @pytest.fixture(scope="module")
-def table(pictures: list[bytes]) -> pa.Table:
+def table(images: list[bytes]) -> pa.Table:
     titles = [describe(imagine(1_000_000 + seed)) for seed in range(N)]
-    cells = pa.table({"title": [*titles, "nothing"], "picture": [*pictures, None]})
-    return pixvec.embed_table(cells, column="picture", model="demo", isolate="never").drop_columns(["picture"])
+    cells = pa.table({"title": [*titles, "nothing"], "image": [*images, None]})
+    return pixvec.embed_table(cells, column="image", model="demo", isolate="never").drop_columns(["image"])
 
 
 @pytest.fixture(scope="module")
@@ -55,23 +55,23 @@ def forgetful(table: pa.Table) -> pa.Table:
     return pa.Table.from_arrays(table.columns, schema=pa.schema(plain))
 
 
-def test_a_text_finds_the_pictures_that_show_it(table: pa.Table) -> None:
+def test_a_text_finds_the_images_that_show_it(table: pa.Table) -> None:
     found = pixvec.search(table, "a house", k=2)
     assert all("house" in title for title in found["title"].to_pylist())
     assert found["similarity"].to_pylist() == sorted(found["similarity"].to_pylist(), reverse=True)
 
 
 def test_an_image_finds_itself_and_rows_without_a_vector_are_near_to_nothing(
-    table: pa.Table, pictures: list[bytes]
+    table: pa.Table, images: list[bytes]
 ) -> None:
-    found = pixvec.search(table, image=pictures[3], k=N + 5, isolate="never")
+    found = pixvec.search(table, image=images[3], k=N + 5, isolate="never")
     assert found.num_rows == N
     assert found["title"][0] == table["title"][3]
     assert found["similarity"][0].as_py() == pytest.approx(1)
 
 
-def test_an_image_may_be_a_file(table: pa.Table, pictures: list[bytes], tmp_path: Path) -> None:
-    (tmp_path / "query.jpg").write_bytes(pictures[5])
+def test_an_image_may_be_a_file(table: pa.Table, images: list[bytes], tmp_path: Path) -> None:
+    (tmp_path / "query.jpg").write_bytes(images[5])
     found = pixvec.search(table, image=str(tmp_path / "query.jpg"), k=1, isolate="never")
     assert found["title"][0] == table["title"][5]
 
@@ -117,9 +117,9 @@ def test_other_frames_come_back_as_they_were_with_their_similarities(forgetful: 
 
 
 @pytest.fixture(scope="module")
-def frame(pictures: list[bytes]) -> pd.DataFrame:
-    cells = pd.DataFrame({"picture": pictures, "number": range(N)})
-    table: pd.DataFrame = pixvec.embed_table(cells, column="picture", model="demo", isolate="never")
+def frame(images: list[bytes]) -> pd.DataFrame:
+    cells = pd.DataFrame({"image": images, "number": range(N)})
+    table: pd.DataFrame = pixvec.embed_table(cells, column="image", model="demo", isolate="never")
     return table
 
 
@@ -141,17 +141,17 @@ def test_a_data_frame_says_what_its_vectors_were_made_with(change: Any, frame: p
 
 
 def test_what_a_data_frame_says_is_believed_only_where_it_is_ours(frame: pd.DataFrame) -> None:
-    other = frame.drop(columns="picture")
+    other = frame.drop(columns="image")
     for said in ("no JSON", "[]", 7, None):
         other.attrs["pixvec"] = said
         with pytest.raises(UsageError, match="model"):
             pixvec.search(other, "a house")
 
 
-def test_a_data_frames_own_attributes_stay(pictures: list[bytes]) -> None:
-    cells = pd.DataFrame({"picture": pictures[:1]})
+def test_a_data_frames_own_attributes_stay(images: list[bytes]) -> None:
+    cells = pd.DataFrame({"image": images[:1]})
     cells.attrs["source"] = "a camera"
-    table = pixvec.embed_table(cells, column="picture", model="demo", isolate="never")
+    table = pixvec.embed_table(cells, column="image", model="demo", isolate="never")
     assert (table.attrs["source"], list(cells.attrs)) == ("a camera", ["source"])
     assert pd.concat([table, table]).attrs == table.attrs
 

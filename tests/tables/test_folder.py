@@ -1,4 +1,4 @@
-"""Several files as one table: folders, patterns, folders of pictures."""
+"""Several files as one table: folders, patterns, folders of images."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pixvec.tables import (
     content_sha256,
     create_table,
     find_url_column,
+    images_folder,
     open_table,
-    pictures_folder,
 )
 from pixvec.tables.result_columns import PROVENANCE_KEY, ResultOptions, read_provenance, result_schema, result_table
 from pixvec.values import Row
@@ -237,7 +237,7 @@ def test_lines_of_json_files_keep_their_very_text(tmp_path: Path) -> None:
     )
 
 
-def test_a_folder_of_pictures_is_a_table_of_their_paths(tmp_path: Path) -> None:
+def test_a_folder_of_images_is_a_table_of_their_paths(tmp_path: Path) -> None:
     names = ["b.JPG", "a b.png", "label=cat/1.webp", "notes.txt", ".x.png", "c: 5%.gif", " d.gif", "%41.gif"]
     folder = write(tmp_path, dict.fromkeys(names, ""))
     source = open_table(folder)
@@ -250,10 +250,10 @@ def test_a_folder_of_pictures_is_a_table_of_their_paths(tmp_path: Path) -> None:
         {"path": "label=cat/1.webp", "label": "cat"},
     ]
     assert find_url_column(source, looks_like_url=lambda _: False) == "path"
-    assert pictures_folder(folder) == folder
-    assert pictures_folder(folder / "*.JPG") == folder
+    assert images_folder(folder) == folder
+    assert images_folder(folder / "*.JPG") == folder
     assert read(folder / "*.JPG").to_pylist() == [{"path": "b.JPG"}]
-    assert pictures_folder(tmp_path / "no.csv") is None
+    assert images_folder(tmp_path / "no.csv") is None
 
 
 @pytest.mark.parametrize("output", ["in/out.csv", "in/sub/out.csv"])

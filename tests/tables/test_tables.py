@@ -60,9 +60,9 @@ def test_chunks_have_the_size_asked_for_and_only_the_columns_asked_for(tmp_path:
         ({"where": [URL] * 1_000 + ["no"] * 9_000}, "where"),
         ({"where": [None] * 5_000 + [URL]}, "where"),
         ({"where": pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array([URL]))}, "where"),
-        ({"id": ["x"], "picture": [{"bytes": b"", "path": "a.png"}]}, "picture"),
+        ({"id": ["x"], "image": [{"bytes": b"", "path": "a.png"}]}, "image"),
     ],
-    ids=["the only one", "the usual name", "dictionary", "80 %", "first 1,000 cells", "late cells", "runs", "pictures"],
+    ids=["the only one", "the usual name", "dictionary", "80 %", "first 1,000 cells", "late cells", "runs", "images"],
 )
 def test_the_column_of_urls_is_found(columns: dict[str, object], expected: str) -> None:
     assert find(columns) == expected

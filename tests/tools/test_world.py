@@ -1,4 +1,4 @@
-"""The drawn world: the same seed is the same picture, everything can be seen, captions say what is there."""
+"""The drawn world: the same seed is the same image, everything can be seen, captions say what is there."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pixels(scene: Scene, size: int = 96) -> NDArray[np.uint8]:
     return np.asarray(draw_scene(scene, size))
 
 
-def test_a_seed_is_a_picture() -> None:
+def test_a_seed_is_an_image() -> None:
     assert all(np.array_equal(pixels(imagine(seed)), pixels(imagine(seed))) for seed in range(20))
     assert len({pixels(imagine(seed)).tobytes() for seed in range(200)}) == 200
 
@@ -43,7 +43,7 @@ def test_the_world_is_wide() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 17, 96, 300])
-def test_a_picture_has_the_size_asked_for(size: int) -> None:
+def test_an_image_has_the_size_asked_for(size: int) -> None:
     assert draw_scene(imagine(0), size).size == (size, size)
 
 
@@ -70,13 +70,13 @@ def differing(one: Image.Image, other: Image.Image) -> float:
 
 
 @pytest.mark.parametrize("name", ["texture", "weather"])
-def test_every_value_makes_a_different_picture(name: str) -> None:
+def test_every_value_makes_a_different_image(name: str) -> None:
     if name == "texture":
         scenes = [Scene(thing=Thing("circle", "red", texture)) for texture in TEXTURES]
     else:
         scenes = [Scene(thing=Thing("circle", "red"), backdrop="field", weather=weather) for weather in WEATHERS]
-    pictures = [draw_scene(scene) for scene in scenes]
-    assert min(differing(one, two) for i, one in enumerate(pictures) for two in pictures[:i]) > 0.02
+    images = [draw_scene(scene) for scene in scenes]
+    assert min(differing(one, two) for i, one in enumerate(images) for two in images[:i]) > 0.02
 
 
 def test_as_many_things_are_drawn_as_are_counted() -> None:
@@ -96,8 +96,8 @@ def test_a_position_is_where_the_thing_is() -> None:
     assert y["top"] < 40 < 56 < y["bottom"]
 
 
-def center(picture: NDArray[np.uint8]) -> list[float]:
-    return [float(places.mean()) for places in np.nonzero(picture[:, :, 0] < 100)]
+def center(image: NDArray[np.uint8]) -> list[float]:
+    return [float(places.mean()) for places in np.nonzero(image[:, :, 0] < 100)]
 
 
 def test_held_out_things_are_kept_apart() -> None:

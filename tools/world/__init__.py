@@ -1,6 +1,6 @@
-"""A small world to draw: pictures of some fifty kinds of thing, and captions that say what is in them.
+"""A small world to draw: images of some fifty kinds of thing, and captions that say what is in them.
 
-In: a seed. Out: a `Scene`, its picture and its captions. The demo model was trained on it, and tests and the demo
+In: a seed. Out: a `Scene`, its image and its captions. The demo model was trained on it, and tests and the demo
 search in it.
 """
 

@@ -1,6 +1,6 @@
 """A scene -> a caption, as people write them: with synonyms, in several orders, and with parts left out.
 
-`describe` says all there is; `caption` says it as somebody might; `phrase` names one thing about a picture.
+`describe` says all there is; `caption` says it as somebody might; `phrase` names one thing about an image.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ _SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "large": ("big", "huge"),
     "outlined": ("outline drawing of", "line drawing of", "outline of"),
     "sketchy": ("sketch of", "pencil sketch of", "rough sketch of"),
-    "blurred": ("blurred picture of", "blurry picture of", "out of focus picture of"),
-    "noisy": ("noisy picture of", "grainy picture of", "grainy photo of"),
-    "filled": ("picture of", "drawing of", "image of", "illustration of", "photo of"),
+    "blurred": ("blurred image of", "blurry image of", "out of focus image of"),
+    "noisy": ("noisy image of", "grainy image of", "grainy photo of"),
+    "filled": ("image of", "drawing of", "image of", "illustration of", "photo of"),
     "center": ("in the middle", "in the center", "in the centre"),
     "left": ("on the left", "at the left", "on the left side"),
     "right": ("on the right", "at the right", "on the right side"),
@@ -115,7 +115,7 @@ def attributes(scene: Scene) -> dict[str, str]:
 
 
 def phrase(attribute: str, value: str, rng: np.random.Generator | None = None) -> str:
-    """Name one attribute of a picture: "a cat", "something red", "two things", "in the rain"."""
+    """Name one attribute of an image: "a cat", "something red", "two things", "in the rain"."""
     speaker = _Speaker(rng)
     match attribute:
         case "kind":

@@ -1,4 +1,4 @@
-"""A scene -> its picture, of any size; the same scene is the same picture.
+"""A scene -> its image, of any size; the same scene is the same image.
 
 Drawn at twice the size and scaled down. What the scene does not say (places, angles, shades) its seed decides.
 """
@@ -34,18 +34,18 @@ _SIDES: Final = {
 }
 
 _Place: TypeAlias = tuple[float, float, float]
-"""Where a thing is: x, y and radius, as shares of the picture's side."""
+"""Where a thing is: x, y and radius, as shares of the image's side."""
 
 
 def draw_scene(scene: Scene, size: int = 96) -> Image.Image:
-    """Draw a square picture of `size` pixels."""
+    """Draw a square image of `size` pixels."""
     rng = np.random.default_rng(scene.seed)
     side = size * _OVERSAMPLING
-    picture = _draw_backdrop(scene, side, rng)
+    image = _draw_backdrop(scene, side, rng)
     for thing, (x, y, radius) in _places(scene, rng):
-        _ThingDrawing(picture, thing, scene.style, radius * side, rng).draw(x * side, y * side)
-    _draw_weather(picture, scene.weather, rng)
-    return _finish(picture.reduce(_OVERSAMPLING), scene.style, rng)
+        _ThingDrawing(image, thing, scene.style, radius * side, rng).draw(x * side, y * side)
+    _draw_weather(image, scene.weather, rng)
+    return _finish(image.reduce(_OVERSAMPLING), scene.style, rng)
 
 
 def _places(scene: Scene, rng: np.random.Generator) -> Iterator[tuple[Thing, _Place]]:
@@ -70,8 +70,8 @@ def _place(position: str, radii: tuple[float, float], rng: np.random.Generator) 
 def _draw_backdrop(scene: Scene, side: int, rng: np.random.Generator) -> Image.Image:
     shift = rng.normal(0, 4, 3)
     upper, lower = (_shift(color, shift) for color in backdrop_colors(scene.backdrop, night=scene.night))
-    picture = Image.new("RGB", (side, side), _rgb(upper))
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (side, side), _rgb(upper))
+    pen = ImageDraw.Draw(image)
     horizon = side * rng.uniform(0.52, 0.72)
     if scene.night:
         for x, y in rng.uniform(0, [side, horizon], (24, 2)):
@@ -86,16 +86,16 @@ def _draw_backdrop(scene: Scene, side: int, rng: np.random.Generator) -> Image.I
     if scene.backdrop == "sea":
         for x, y in rng.uniform([0, horizon], [side, side], (14, 2)):
             pen.line((x, y, x + side * 0.09, y), _rgb(lighten(lower, 0.4)), round(side * 0.01))
-    return picture
+    return image
 
 
 class _ThingDrawing:
-    """One thing, at one place of a picture, in the picture's style."""
+    """One thing, at one place of an image, in the image's style."""
 
-    def __init__(self, picture: Image.Image, thing: Thing, style: str, radius: float, rng: np.random.Generator) -> None:
-        self._picture = picture
-        self._body = Image.new("L", picture.size)  # where the thing's body is, for its texture
-        self._pen, self._body_pen = ImageDraw.Draw(picture), ImageDraw.Draw(self._body)
+    def __init__(self, image: Image.Image, thing: Thing, style: str, radius: float, rng: np.random.Generator) -> None:
+        self._image = image
+        self._body = Image.new("L", image.size)  # where the thing's body is, for its texture
+        self._pen, self._body_pen = ImageDraw.Draw(image), ImageDraw.Draw(self._body)
         self._thing = thing
         self._style = style
         self._radius = radius
@@ -150,7 +150,7 @@ class _ThingDrawing:
             color = darken(color, 0.5) if brightness(color) > 100 else lighten(color, 0.65)
         pattern = _pattern(texture, box, self._radius, self._rng)
         within = np.where(pattern, np.asarray(self._body.crop(box)), 0).astype(np.uint8)
-        self._picture.paste(_rgb(color), box, Image.fromarray(within))
+        self._image.paste(_rgb(color), box, Image.fromarray(within))
 
 
 def _pose(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -182,9 +182,9 @@ def _pattern(
             return np.asarray(along % (period * 0.5) < period * 0.14)
 
 
-def _draw_weather(picture: Image.Image, weather: str, rng: np.random.Generator) -> None:
-    side = picture.width
-    pen = ImageDraw.Draw(picture)
+def _draw_weather(image: Image.Image, weather: str, rng: np.random.Generator) -> None:
+    side = image.width
+    pen = ImageDraw.Draw(image)
     match weather:
         case "rain":
             for x, y in rng.uniform(-0.1 * side, side, (70, 2)):
@@ -193,19 +193,19 @@ def _draw_weather(picture: Image.Image, weather: str, rng: np.random.Generator) 
             for x, y in rng.uniform(0, side, (70, 2)):
                 pen.circle((x, y), side * rng.uniform(0.007, 0.015), (255, 255, 255))
         case "fog":
-            fog = Image.new("RGB", picture.size, (214, 217, 222))
-            picture.paste(Image.blend(picture, fog, rng.uniform(0.45, 0.6)))
+            fog = Image.new("RGB", image.size, (214, 217, 222))
+            image.paste(Image.blend(image, fog, rng.uniform(0.45, 0.6)))
 
 
-def _finish(picture: Image.Image, style: str, rng: np.random.Generator) -> Image.Image:
+def _finish(image: Image.Image, style: str, rng: np.random.Generator) -> Image.Image:
     match style:
         case "blurred":
-            return picture.filter(ImageFilter.GaussianBlur(picture.width * rng.uniform(0.014, 0.022)))
+            return image.filter(ImageFilter.GaussianBlur(image.width * rng.uniform(0.014, 0.022)))
         case "noisy":
-            noise = rng.normal(0, rng.uniform(22, 38), (*picture.size, 1))
-            return Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8))
+            noise = rng.normal(0, rng.uniform(22, 38), (*image.size, 1))
+            return Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
         case _:
-            return picture
+            return image
 
 
 def _tones(color: Color) -> dict[Tone, Color]:

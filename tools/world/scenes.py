@@ -1,6 +1,6 @@
 """A seed -> a scene of the drawn world: what is in it, in words of our own, and nothing of how it looks.
 
-One in eight pairs of kind and colour is held out: `imagine` never puts such a thing into a picture unless asked to.
+One in eight pairs of kind and colour is held out: `imagine` never puts such a thing into an image unless asked to.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What a picture shows.
+    """What an image shows.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ _COMMANDS: Final = {
     "report": "explain which rows have no vector, and why",
     "search": "find rows by words or by an image",
     "link": "link each row to the rows most like it",
-    "dedupe": "group the rows that show the same picture",
+    "dedupe": "group the rows that show the same image",
     "run": "run a recipe on a table",
     "steps": "list or explain the steps of recipes",
     "models": "list known models, or check one",

@@ -1,4 +1,4 @@
-"""`pixvec dedupe`: a table with vectors -> the same table, with the rows grouped that show the same picture."""
+"""`pixvec dedupe`: a table with vectors -> the same table, with the rows grouped that show the same image."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SECTIONS_PER_PAGE: Final = 10
 
 @dataclass(frozen=True, kw_only=True)
 class _Options(DuplicateOptions, ImageOptions):
-    """What counts as the same picture, and how pictures are fetched for the page."""
+    """What counts as the same image, and how images are fetched for the page."""
 
 
 @click.command(cls=Command)
@@ -57,7 +57,7 @@ def dedupe(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Group the rows of INPUT, a table with vectors, that show the same picture.
+    """Group the rows of INPUT, a table with vectors, that show the same image.
 
     Rows are one group when a chain of pairs joins them whose vectors' cosine is at least the threshold, or whose files
     are equal. The best row of a group has the most pixels, of these the most bytes; duplicate_best is false for the

@@ -98,7 +98,7 @@ def _lines(checkpoint: Checkpoint) -> list[str]:
         f"{checkpoint.name}{f' at {checkpoint.revision}' if checkpoint.revision else ''}",
         f"  folder     {checkpoint.folder}",
         f"  vectors    {vision.projection_dim} numbers",
-        f"  pictures   {vision.image_size} pixels in patches of {vision.patch_size}, {_layers(vision)}",
+        f"  images   {vision.image_size} pixels in patches of {vision.patch_size}, {_layers(vision)}",
         f"  texts      {_texts(checkpoint)}",
         f"  weights    {', '.join(path.name for path in checkpoint.weights.paths)}: {megabytes:,.0f} MB",
         f"  space      {checkpoint.weights_hash}",
@@ -124,7 +124,7 @@ def _compare(name: str, *, quiet: bool) -> Parity:
     parity = compare_with_transformers(name)
     if not quiet:
         show(
-            f"  parity     {parity.n_pictures} pictures in fp32: largest difference from transformers "
+            f"  parity     {parity.n_images} images in fp32: largest difference from transformers "
             f"{parity.difference:.1e}, smallest cosine {parity.cosine:.7f}"
         )
     return parity

@@ -23,7 +23,7 @@ _ONLY_ONE_OF: Final = frozenset(["restart", "retry_failed", "retry_codes"])
 
 
 def next_command(report: Report, output: str, settings: FileOptions) -> str | None:
-    """Return what to give next where most rows failed, or more is let in than when they did; None where nothing helps.
+    """Return what to give next where most rows failed, or more is allowed than when they did; None where nothing helps.
 
     Secrets are left out: an ellipsis stands for them.
     """

@@ -33,7 +33,7 @@ from pixvec.tables import check_output_ending
 def report(table: str, *, page: str | None, as_json: bool, restart: bool, **given: Any) -> None:
     """Tell what happened to the rows of TABLE, which pixvec wrote: how many have no vector, why, and what to do.
 
-    Failures by code and host with examples, one picture behind many URLs, repeats, formats and sizes, what the vectors
+    Failures by code and host with examples, one image behind many URLs, repeats, formats and sizes, what the vectors
     were made with; and from the log beside the table, the pace over time. No server is asked anything. Queries of URLs
     are left out, as they may be secret.
     """

@@ -1,4 +1,4 @@
-"""`pixvec search`: words or pictures -> the rows of a table that are nearest to them."""
+"""`pixvec search`: words or images -> the rows of a table that are nearest to them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TEXT_FORMATS: Final = {"table": (".txt",), "json": (".json",), "html": PAGE_END
 @click.command(cls=Command)
 @click.argument("table", type=PATH)
 @click.argument("texts", nargs=-1)
-@click.option("--image", "images", multiple=True, help="search for pictures like this one too: a URL or a file")
+@click.option("--image", "images", multiple=True, help="search for images like this one too: a URL or a file")
 @click.option("--minus", multiple=True, help="less like this text")
 @click.option("-k", "--count", type=click.IntRange(min=1), default=10, show_default=True, help="how many rows to find")
 @click.option(
@@ -59,7 +59,7 @@ _TEXT_FORMATS: Final = {"table": (".txt",), "json": (".json",), "html": PAGE_END
 @with_options(SearchOptions, without=["unique"])
 @reads_stdin("table")
 def search(table: str, texts: tuple[str, ...], *, unique: bool | None, **given: Any) -> None:
-    """Find the rows of TABLE whose pictures are nearest to TEXTS.
+    """Find the rows of TABLE whose images are nearest to TEXTS.
 
     Several texts and images are one query: rows are sought that are like all of them, and unlike what --minus names.
     The model is the one that the table's vectors were made with. An HTML page shows the thumbnails that were kept

@@ -60,7 +60,7 @@ class Attempt:
     lease
         What the body takes of the budget is put down to it.
     unless
-        The state of the picture whose bytes are not wanted again.
+        The state of the image whose bytes are not wanted again.
     timeout_s
         How long it may take.
     is_retry

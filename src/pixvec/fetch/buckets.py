@@ -80,7 +80,7 @@ def parse_bucket(text: str) -> Bucket:
     Raises
     ------
     UsageError
-        For anything else: what is let in is a whole bucket.
+        For anything else: what is allowed is a whole bucket.
     MissingExtraError
         Where the package that reads it is not installed.
     """
@@ -98,7 +98,7 @@ def parse_bucket(text: str) -> Bucket:
 
 
 def names_object(cell: str) -> bool:
-    """Tell whether a cell names an object in a bucket, one that is let in or not."""
+    """Tell whether a cell names an object in a bucket, one that is allowed or not."""
     found = _read(_text(cell))
     return found is not None and len(found[1]) > 1
 
@@ -109,7 +109,7 @@ def parse_object(cell: str, *, allowed: Collection[Bucket]) -> BucketObject | No
     Raises
     ------
     FetchError
-        ``scheme_blocked`` for a bucket that is not let in, ``invalid_url`` or ``path_blocked`` for a key that cannot
+        ``scheme_blocked`` for a bucket that is not allowed, ``invalid_url`` or ``path_blocked`` for a key that cannot
         be asked for.
     """
     text = _text(cell)
@@ -118,7 +118,7 @@ def parse_object(cell: str, *, allowed: Collection[Bucket]) -> BucketObject | No
     found = _read(text)
     if found is None or found[0] not in allowed:
         name = str(found[0]) if found else f"{scheme[1].lower()}://NAME"
-        raise FetchError("scheme_blocked", f"a bucket is read only where it is let in: `allow_bucket=[{name!r}]`")
+        raise FetchError("scheme_blocked", f"a bucket is read only where it is allowed: `allow_bucket=[{name!r}]`")
     bucket, rest = found
     revision = _REVISION.match(rest)
     key = rest[revision.end() :] if revision else rest
@@ -148,7 +148,7 @@ def _read(text: str) -> tuple[Bucket, str] | None:
 
 def _refuse_key(key: str) -> None:
     if not key.removeprefix("/") or key.endswith("/"):
-        raise FetchError("file_not_found", "no key is named, or that of a folder: a picture's ends without a slash")
+        raise FetchError("file_not_found", "no key is named, or that of a folder: an image's ends without a slash")
     if len(key) > _MAX_KEY_CHARS or _REFUSED.search(key):
         raise FetchError("invalid_url", f"a key has up to {_MAX_KEY_CHARS:,} characters, none of them for control")
     if not _DOTS.isdisjoint(key.split("/")):

@@ -1,4 +1,4 @@
-"""A `URL` -> the bytes behind it, over one HTTP client; files and objects in buckets too, where they are let in."""
+"""A `URL` -> the bytes behind it, over one HTTP client; files and objects in buckets too, where they are allowed."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Fetcher:
         Parameters
         ----------
         unless
-            The state of a picture whose bytes are not wanted again, where a server is asked for it.
+            The state of an image whose bytes are not wanted again, where a server is asked for it.
         caller
             For whom they are fetched; None keeps no account.
 

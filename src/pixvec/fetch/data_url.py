@@ -18,7 +18,7 @@ _SLICE: Final = re.compile(r"(?:%[0-9a-f]{2}|.){1,65536}", re.IGNORECASE | re.DO
 
 
 def is_data_url(cell: str) -> bool:
-    """Tell whether a cell holds its picture itself."""
+    """Tell whether a cell holds its image itself."""
     return _SCHEME.match(cell) is not None
 
 

@@ -39,7 +39,7 @@ class FetchOptions(Options, group="reach"):
     max_open_wait_s
         How long a row waits while this process has as many files and connections open as it may; then the call ends.
     data_urls
-        Whether a ``data:`` URL is a picture, as in Python, or blocked, as in files.
+        Whether a ``data:`` URL is an image, as in Python, or blocked, as in files.
     connections_per_host, first_connections_per_host
         To a host that answers well, and to one that is not known yet.
     tries, row_timeout_s
@@ -80,7 +80,7 @@ class FetchOptions(Options, group="reach"):
         (), "let one bucket in: s3://NAME, gs://NAME, az://CONTAINER or hf://datasets/OWNER/NAME"
     )
     opt_out: str = option(
-        "noai,noimageai", "X-Robots-Tag directives that keep a picture out: noai,noimageai,noindex,noimageindex or none"
+        "noai,noimageai", "X-Robots-Tag directives that keep an image out: noai,noimageai,noindex,noimageindex or none"
     )
     connections_per_host: int = limit(64)
     first_connections_per_host: int = limit(16)

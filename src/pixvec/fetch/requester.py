@@ -39,7 +39,7 @@ class Requester:
         self._session = session
         self._names = names
         user_agent = options.user_agent or default_user_agent()
-        # A packed picture is a bomb to defuse, and hardly smaller.
+        # A packed image is a bomb to defuse, and hardly smaller.
         self._headers = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
         self._host_headers = tuple(map(parse_header, options.header))
         for header in self._host_headers:
@@ -80,7 +80,7 @@ class Requester:
         return await self._bodies.read(response, room)
 
     def heed_opt_out(self, response: aiohttp.ClientResponse) -> None:
-        """Refuse an answer without a body as one with a body would be, where it asks that a picture not be used."""
+        """Refuse an answer without a body as one with a body would be, where it asks that an image not be used."""
         self._bodies.heed_opt_out(response)
 
     def _headers_for(self, url: URL, cell: URL) -> dict[str, str]:

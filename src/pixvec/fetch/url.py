@@ -153,7 +153,7 @@ def parse_path(cell: str) -> str | None:
 
 
 def redacted(cell: str) -> str:
-    """Name a cell without what may be secret in it: the query, a user name, a picture's bytes."""
+    """Name a cell without what may be secret in it: the query, a user name, an image's bytes."""
     try:
         url = parse(cell)
     except FetchError:

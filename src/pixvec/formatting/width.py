@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 _EMOJI_STYLE: Final = "\ufe0f"
-"""Makes the character before it a picture, two cells wide."""
+"""Makes the character before it an image, two cells wide."""
 _SKIN_TONES: Final = range(0x1F3FB, 0x1F400)
 _INNER_JAMO: Final = range(0x1160, 0x1200)
 """Vowels and final consonants of Korean, which stand in the cell of the consonant before them."""

@@ -1,4 +1,4 @@
-"""The bytes of a picture -> its crop, in two steps: between them, what the picture costs is known and nothing is spent.
+"""The bytes of an image -> its crop, in two steps: between them, what the image costs is known and nothing is spent.
 
 In: one body after another. Out: what its header says, then its crop.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pixvec.images.decode import Header, Picture, Policy
+from pixvec.images.decode import Header, OpenedImage, Policy
 from pixvec.images.preprocess import crop_image
 from pixvec.images.thumbnail import webp_thumbnail
 
 
 @dataclass(frozen=True, slots=True)
 class CropPlan:
-    """What all pictures of a call have in common; each field is as `Picture` or `preprocess.CropSteps` has it."""
+    """What all images of a call have in common; each field is as `OpenedImage` or `preprocess.CropSteps` has it."""
 
     policy: Policy
     formats: frozenset[str]
@@ -28,39 +28,39 @@ class CropPlan:
 
 
 class Cropper:
-    """Crops one picture at a time: `open`, then `crop`."""
+    """Crops one image at a time: `open`, then `crop`."""
 
     def __init__(self, plan: CropPlan) -> None:
         self._plan = plan
-        self._picture: Picture | None = None
+        self._opened: OpenedImage | None = None
 
     def open(self, body: bytes) -> Header:
-        """Read a picture's header.
+        """Read an image's header.
 
         Raises
         ------
         ImageError
-            The bytes hold no picture that can be decoded within the limits.
+            The bytes hold no image that can be decoded within the limits.
         """
         plan = self._plan
-        self._picture = Picture(
+        self._opened = OpenedImage(
             body, policy=plan.policy, formats=plan.formats, max_pixels=plan.max_pixels, min_side=plan.min_side
         )
-        return self._picture.header
+        return self._opened.header
 
     def crop(self) -> bytes:
-        """Decode the picture that was opened and crop it: its S * S * 3 bytes of sRGB, row by row.
+        """Decode the image that was opened and crop it: its S * S * 3 bytes of sRGB, row by row.
 
         Where the plan asks for a thumbnail, that follows, made of the same pixels.
 
         Raises
         ------
         ImageError
-            The bytes hold no whole picture, or the decoder ran out of memory.
+            The bytes hold no whole image, or the decoder ran out of memory.
         """
-        if self._picture is None:
-            raise RuntimeError("no picture was opened")
-        picture, self._picture = self._picture, None
-        decoded = picture.decode()
+        if self._opened is None:
+            raise RuntimeError("no image was opened")
+        opened, self._opened = self._opened, None
+        decoded = opened.decode()
         pixels = crop_image(decoded.image, self._plan, size=decoded.size, box=decoded.box).tobytes()
         return pixels if self._plan.thumbnail is None else pixels + webp_thumbnail(decoded, self._plan.thumbnail)

@@ -1,9 +1,9 @@
-"""Bytes of a stranger -> a picture that is ready to be resized.
+"""Bytes of a stranger -> an image that is ready to be resized.
 
-In: the body of one file. Out: its picture in mode L, RGB or CMYK, and what its header says.
+In: the body of one file. Out: its image in mode L, RGB or CMYK, and what its header says.
 
 The bytes decide what a file is, and the class of its format alone opens it: `PIL.Image.open` would try others, and
-measure the picture against a limit that belongs to the host program.
+measure the image against a limit that belongs to the host program.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ Policy = Literal["auto", "full", "reference"]
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeOptions(Options, group="model"):
-    """How bytes become a picture, where, and what that may cost.
+    """How bytes become an image, where, and what that may cost.
 
     Parameters
     ----------
     max_pixels
-        Of one picture.
+        Of one image.
     max_pixels_in_flight
-        Of all pictures that are being decoded. A pixel counts once for each 5 bytes that its format's decoder takes,
+        Of all images that are being decoded. A pixel counts once for each 5 bytes that its format's decoder takes,
         and so does each byte of the file, for what stands in it beside the pixels.
     max_decode_cpu_s, max_decode_s
-        Processor time and time by the clock for one picture, where workers decode.
+        Processor time and time by the clock for one image, where workers decode.
     max_decode_bytes
         Of one worker's address space.
     max_worker_wait_s
-        How long a picture waits for a worker that cannot be started, where others could; then the call ends.
+        How long an image waits for a worker that cannot be started, where others could; then the call ends.
 
     Raises
     ------
@@ -91,14 +91,14 @@ class DecodeOptions(Options, group="model"):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of its picture before a pixel is decoded.
+    """What a file says of its image before a pixel is decoded.
 
     Parameters
     ----------
     format
         As Pillow names it.
     width, height
-        Of the whole picture, as the file holds it.
+        Of the whole image, as the file holds it.
     frames
         How many the file says it has; it need not hold them.
     n_pixels
@@ -114,16 +114,16 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A picture that is ready to be resized.
+    """An image that is ready to be resized.
 
     Parameters
     ----------
     image
         In mode L, RGB, or CMYK: the last is cheaper to convert when it is small.
     size
-        Width and height of the whole picture as it is seen; a scaled decoding has fewer pixels.
+        Width and height of the whole image as it is seen; a scaled decoding has fewer pixels.
     box
-        Where the picture lies in `image`: a scaled decoding fills its last pixels only in part.
+        Where the image lies in `image`: a scaled decoding fills its last pixels only in part.
     """
 
     image: Image.Image
@@ -131,7 +131,7 @@ class Decoded:
     box: Box
 
 
-class Picture:
+class OpenedImage:
     """A file whose header has been read; no pixel is decoded yet, and no buffer for pixels made.
 
     Parameters
@@ -143,7 +143,7 @@ class Picture:
     formats
         Names of the formats that are decoded.
     max_pixels
-        The most that the picture may have.
+        The most that the image may have.
     min_side
         Under ``policy="auto"``, a JPEG may be decoded at a scale that leaves both sides at least this long; None
         decodes every pixel.
@@ -151,7 +151,7 @@ class Picture:
     Raises
     ------
     ImageError
-        The bytes hold no picture that can be decoded within the limits.
+        The bytes hold no image that can be decoded within the limits.
     """
 
     def __init__(
@@ -177,12 +177,12 @@ class Picture:
         self.header = Header(kind, width, height, frames, n_pixels * _COSTS.get(kind, 1))
 
     def decode(self) -> Decoded:
-        """Decode the picture; can be done once.
+        """Decode the image; can be done once.
 
         Raises
         ------
         ImageError
-            The bytes hold no whole picture, or the decoder ran out of memory.
+            The bytes hold no whole image, or the decoder ran out of memory.
         """
         with _third_party_code(self.header.format):
             seen = self._seen()
@@ -295,7 +295,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 
 @contextmanager
 def _third_party_code(format: str) -> Iterator[None]:
-    """Turn what a decoder raises over one picture's bytes into the row's error: decoders raise anything."""
+    """Turn what a decoder raises over one image's bytes into the row's error: decoders raise anything."""
     try:
         yield
     except ImageError:
@@ -328,7 +328,7 @@ class _UntruncatedBytes(io.BytesIO):
 def _scale_down(image: ImageFile, min_side: int | None) -> tuple[float, float]:
     """Ask for the smallest scale that keeps both sides long enough, which JPEG alone can do.
 
-    Returns the width and height that the picture has in the pixels that will be decoded, which may end inside one.
+    Returns the width and height that the image has in the pixels that will be decoded, which may end inside one.
     """
     drafted = image.draft(None, (min_side, min_side)) if min_side else None
     return drafted[1][2:] if drafted else image.size

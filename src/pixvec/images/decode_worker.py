@@ -1,22 +1,22 @@
-"""The program that decodes pictures apart from the process that wants them: ``python -m pixvec.images.decode_worker``.
+"""The program that decodes images apart from the process that wants them: ``python -m pixvec.images.decode_worker``.
 
 In: frames on standard input. Out: frames on standard output. A frame is a letter, a nonce, the length of what follows
-in four bytes, and that. The parent chooses a nonce for each picture, and every answer repeats it: a worker cannot
-answer for a picture that it has not been given. The conversation:
+in four bytes, and that. The parent chooses a nonce for each image, and every answer repeats it: a worker cannot
+answer for an image that it has not been given. The conversation:
 
     parent              worker
     P plan        ->
                   <-    R ready
-    B body        ->                    for each picture
+    B body        ->                    for each image
                   <-    H header, or E error
     G go          ->
                   <-    C crop, or E error
 
 P, R and E are JSON. X, in place of any answer, is the traceback of a bug of ours. At the end of its input the worker
 ends, so that it does not outlive its parent. The parent holds the clock; the worker limits its own memory and, for each
-picture, its processor time: the kernel ends a worker that goes over it, whatever code it is in. Before it is ready, the
+image, its processor time: the kernel ends a worker that goes over it, whatever code it is in. Before it is ready, the
 worker gives up every right that decoding does not need. It can import nothing from then on, and a decoder's import that
-fails would make a whole picture a corrupt one: so all that decoders import is imported before. It imports little, so
+fails would make a whole image a corrupt one: so all that decoders import is imported before. It imports little, so
 that it starts in a fifth of a second.
 """
 
@@ -67,7 +67,7 @@ def _unpack_plan(text: bytes) -> tuple[CropPlan, float, int]:
 
 
 def pack_header(header: Header) -> bytes:
-    """Write what a picture's header says."""
+    """Write what an image's header says."""
     return _HEADER.pack(header.format.encode(), header.width, header.height, header.frames, header.n_pixels)
 
 
@@ -88,7 +88,7 @@ def main(make_cropper: Callable[[CropPlan], Cropper] = Cropper) -> None:
     Parameters
     ----------
     make_cropper
-        Makes what opens and crops the pictures; called while files can be opened.
+        Makes what opens and crops the images; called while files can be opened.
     """
     requests, answers = _take_streams()
     nonce, packed = _read(requests, PLAN)
@@ -103,7 +103,7 @@ def main(make_cropper: Callable[[CropPlan], Cropper] = Cropper) -> None:
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO, cropper: Cropper, max_cpu_s: float) -> None:
-    """Take one picture through the conversation; nothing of it is kept."""
+    """Take one image through the conversation; nothing of it is kept."""
     nonce, body = _read(requests, BODY)
     signal.setitimer(signal.ITIMER_PROF, max_cpu_s)
     if _answer(answers, HEADER, nonce, lambda: pack_header(cropper.open(body))):

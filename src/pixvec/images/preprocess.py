@@ -1,12 +1,12 @@
-"""A picture -> the crop that the model sees of it.
+"""An image -> the crop that the model sees of it.
 
-In: a picture and the checkpoint's processor settings. Out: its crop, (S, S, 3) uint8 sRGB. Rescaling and standardizing
+In: an image and the checkpoint's processor settings. Out: its crop, (S, S, 3) uint8 sRGB. Rescaling and standardizing
 are the model's: they are folded into its first layer.
 
 A crop equals, bit for bit, what ``CLIPImageProcessorPil`` of transformers 5.24.0 makes (``image_transforms.py``:
-``resize``, ``get_resize_output_image_size``, ``center_crop``), with one exception: of a picture more than
+``resize``, ``get_resize_output_image_size``, ``center_crop``), with one exception: of an image more than
 `_MAX_WASTE` times as long as wide, only the part around the crop is resized, and a pixel may differ by 2: resized
-whole, a picture of 1 x 65,535 pixels would fill 10 GB.
+whole, an image of 1 x 65,535 pixels would fill 10 GB.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ class CropSteps(Protocol):
 
 
 _MAX_WASTE: Final = 16
-_WIDEST_SUPPORT: Final = 3  # of Pillow's filters, Lanczos reaches farthest: 3 pixels of the smaller picture
+_WIDEST_SUPPORT: Final = 3  # of Pillow's filters, Lanczos reaches farthest: 3 pixels of the smaller image
 
 
 def min_side(processor: CropSteps) -> int | None:
-    """Return how long a picture's sides must be for the resize to have no detail to miss; None where all counts."""
+    """Return how long an image's sides must be for the resize to have no detail to miss; None where all counts."""
     return max(processor.resize) if isinstance(processor.resize, tuple) else processor.resize
 
 
 def crop(image: Image.Image, processor: CropSteps, *, size: Size | None = None, box: Box | None = None) -> Crop:
-    """Resize a picture and cut out its centre.
+    """Resize an image and cut out its centre.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def crop(image: Image.Image, processor: CropSteps, *, size: Size | None = None, 
     Returns
     -------
     Crop
-        (S, S, 3) uint8 sRGB; black where the crop is larger than the resized picture.
+        (S, S, 3) uint8 sRGB; black where the crop is larger than the resized image.
     """
     return np.asarray(crop_image(image, processor, size=size, box=box))  # (S, S, 3)
 
@@ -72,7 +72,7 @@ def crop(image: Image.Image, processor: CropSteps, *, size: Size | None = None, 
 def crop_image(
     image: Image.Image, processor: CropSteps, *, size: Size | None = None, box: Box | None = None
 ) -> Image.Image:
-    """Resize a picture and cut out its centre, as an image in mode RGB.
+    """Resize an image and cut out its centre, as an image in mode RGB.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ def crop_image(
     processor
         The sizes and the filter.
     size, box
-        For an image that was decoded at a smaller scale: the width and height of the whole picture, and where the
-        picture lies in the image. By default, the image is the picture.
+        For an image that was decoded at a smaller scale: the width and height of the whole image, and where the
+        image lies in the image. By default, the image is the image.
     """
     resized_size = _resized_size(size or image.size, processor.resize)
     window = _center_window(resized_size, processor.center_crop)
@@ -105,7 +105,7 @@ def _resized_size(size: Size, resize: int | tuple[int, int] | None) -> Size:
 
 
 def _center_window(size: Size, center_crop: tuple[int, int] | None) -> Window:
-    """Return the crop's edges in the resized picture; where it is larger than that, they lie outside."""
+    """Return the crop's edges in the resized image; where it is larger than that, they lie outside."""
     width, height = size
     crop_height, crop_width = center_crop or (height, width)
     left, top = (width - crop_width) // 2, (height - crop_height) // 2
@@ -113,7 +113,7 @@ def _center_window(size: Size, center_crop: tuple[int, int] | None) -> Window:
 
 
 def _resize(image: Image.Image, box: Box, size: Size, seen: Window, resample: int) -> Image.Image:
-    """Resize the picture that lies in `box` to `size`, and keep what is `seen` of it."""
+    """Resize the image that lies in `box` to `size`, and keep what is `seen` of it."""
     seen_size = seen[2] - seen[0], seen[3] - seen[1]
     if math.prod(size) <= _MAX_WASTE * math.prod(seen_size):
         return image.resize(size, resample, box).crop(seen)
@@ -126,9 +126,9 @@ def _resize(image: Image.Image, box: Box, size: Size, seen: Window, resample: in
 def _part(
     span: tuple[float, float], n_pixels: int, *, resized: int, seen: tuple[int, int]
 ) -> tuple[tuple[int, int], tuple[float, float]]:
-    """Find, on one axis, the pixels that a part of the resized picture is made of, and where among them it lies.
+    """Find, on one axis, the pixels that a part of the resized image is made of, and where among them it lies.
 
-    Pillow takes a box in float32, too coarse for a long picture: so whole pixels are cut out first, as many as the
+    Pillow takes a box in float32, too coarse for a long image: so whole pixels are cut out first, as many as the
     filter sees, and the box is counted from there.
     """
     start, end = span

@@ -1,6 +1,6 @@
-"""A file that Pillow opened -> its picture as a person sees it, or as transformers does.
+"""A file that Pillow opened -> its image as a person sees it, or as transformers does.
 
-In: an opened file whose pixels are not yet decoded. Out: its picture in mode L, RGB or CMYK.
+In: an opened file whose pixels are not yet decoded. Out: its image in mode L, RGB or CMYK.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture upright, by its Exif orientation."""
+"""What makes an image upright, by its Exif orientation."""
 
 
 def as_transformers(image: ImageFile) -> Image.Image:
-    """Decode a picture and convert it as the reference does: no orientation, alpha on white, 16 bits clipped.
+    """Decode an image and convert it as the reference does: no orientation, alpha on white, 16 bits clipped.
 
     As ``convert_to_rgb`` of transformers 5.24.0 (``image_transforms.py``), whose ``alpha_composite`` on white gives the
     same numbers as pasting does.
@@ -44,7 +44,7 @@ def as_transformers(image: ImageFile) -> Image.Image:
 
 
 def as_seen(image: ImageFile, body: bytes) -> Image.Image:
-    """Decode a picture and convert it to what a person sees: what is clear or left out is white, 16-bit grey is scaled.
+    """Decode an image and convert it to what a person sees: what is clear or left out is white, 16-bit grey is scaled.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def orientation(image: Image.Image) -> int:
     """Read how the camera was held; 1 is upright, and what a broken block comes to."""
     try:
         number = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # noqa: BLE001 (Exif is a stranger's bytes, and a picture is seen without it)
+    except Exception:  # noqa: BLE001 (Exif is a stranger's bytes, and an image is seen without it)
         return 1
     return number if number in _TURNS else 1
 
@@ -131,14 +131,14 @@ def orientation(image: Image.Image) -> int:
 def turn_upright(
     image: Image.Image, size: Size, extent: tuple[float, float], *, orientation: int
 ) -> tuple[Image.Image, Size, Box]:
-    """Turn a picture upright.
+    """Turn an image upright.
 
     Parameters
     ----------
     image
-        The picture as the file holds it, at any scale.
+        The image as the file holds it, at any scale.
     size
-        Width and height of the whole picture.
+        Width and height of the whole image.
     extent
         Width and height of what it fills of the image, from the upper left.
     orientation
@@ -147,7 +147,7 @@ def turn_upright(
     Returns
     -------
     tuple
-        The turned image, the turned picture's width and height, and where it lies in the image.
+        The turned image, the turned image's width and height, and where it lies in the image.
     """
     if orientation in _TURNS:
         image = image.transpose(_TURNS[orientation])

@@ -3,7 +3,7 @@
 In: a file's bytes. Out: the format's name, in Pillow's words where Pillow decodes it.
 
 A table of our own, because what it leaves out matters as much as what it names: a page of HTML, a text that begins with
-"BM" or the bare magic of a format must not pass for a picture.
+"BM" or the bare magic of a format must not pass for an image.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _MAX_STRAY: Final = 64
 
 
 def sniff(body: bytes) -> str | None:
-    """Name the format that the bytes begin like; None where they are no picture, and no video or document either."""
+    """Name the format that the bytes begin like; None where they are no image, and no video or document either."""
     if len(body) <= _LONGEST_MAGIC:
         return None
     head = body[:_HEAD]
@@ -77,7 +77,7 @@ def sniff(body: bytes) -> str | None:
 def name_no_image(body: bytes) -> str:
     """Name what bytes are that have no format: by their kind, and never in their own words."""
     head = body[:_HEAD].removeprefix(_UTF8_MARK)
-    return next((name for name, start in _NO_IMAGE if start.match(head)), "no picture")
+    return next((name for name, start in _NO_IMAGE if start.match(head)), "no image")
 
 
 def drop_stray_bytes(body: bytes) -> bytes:

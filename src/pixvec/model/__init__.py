@@ -1,7 +1,7 @@
 """Crops and texts to embeddings: CLIP's two towers, each compiled once, for batches of any size.
 
-In: crops (N, S, S, 3) uint8, or texts. Out: embeddings (N, D) float32, unit length when asked. Which bits a picture
-gives depends on nothing but the picture: not on its batch, its place in it, or the number of threads.
+In: crops (N, S, S, 3) uint8, or texts. Out: embeddings (N, D) float32, unit length when asked. Which bits an image
+gives depends on nothing but the image: not on its batch, its place in it, or the number of threads.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ModelOptions(Options, group="model"):
     )
     precision: Literal["auto", "bf16", "fp32"] = option("auto", "auto: bf16 where the processor computes in it")
     normalize: bool = option(True, "vectors of length 1")
-    batch_size: int = option(32, "pictures or texts in one step of the model", minimum=1)
+    batch_size: int = option(32, "images or texts in one step of the model", minimum=1)
 
 
 class ClipModel:

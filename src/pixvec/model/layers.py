@@ -1,7 +1,7 @@
 """The layers both of CLIP's towers are made of, as graph nodes.
 
 Tensor names, formulas and their order are those of `modeling_clip.py` in Hugging Face transformers 5.23. Shapes in
-comments: B pictures or texts, T tokens, W the tower's width, H heads.
+comments: B images or texts, T tokens, W the tower's width, H heads.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class ImageReader:
     processor
         What a crop is.
     min_side
-        As of `decode.Picture`.
+        As of `decode.OpenedImage`.
     thumbnail
         The longer side of the thumbnails that are made with crops; None makes none.
     """

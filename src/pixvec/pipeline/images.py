@@ -32,7 +32,7 @@ from pixvec.pipeline.window import WAITING_ROWS, InProgress, Window, name_bug, s
 from pixvec.values import ImageFacts, Row, Vector
 
 _EAGER_ROWS, _BREATH_ROWS, _BREATH_S = 2_048, 64, 0.01
-"""With this many rows undecided, reading ahead pauses every so many rows, so that the loop gets to work on them."""
+"""With this many rows not done, reading ahead pauses every so many rows, so that the loop gets to work on them."""
 _AHEAD_ROWS, _AHEAD_BATCHES = 96, 3
 """How many rows fetching runs ahead of what the caller keeps, at least; a GPU's batches are larger than that."""
 _LOGGER = logging.getLogger("pixvec")
@@ -88,7 +88,7 @@ def embed_unordered(
     ----------
     cells
         URL texts, bytes of images, None; read in the caller's thread, at most `WAITING_ROWS` ahead of the first row
-        that is undecided.
+        that is not done.
     session
         What embeds, and how rows are decided.
     report

@@ -36,7 +36,7 @@ class Report:
     """Rows that an earlier run decided; the other counts of rows have them too, the pace does not."""
     n_repeats: int = 0
     n_cached: int = 0
-    """Pictures that were embedded, or found to be none, by an earlier run."""
+    """Images that were embedded, or found to be none, by an earlier run."""
     n_bytes: int = 0
     column: str | None = None
     """The column that was embedded, where it is one of a table."""
@@ -124,7 +124,7 @@ class Report:
         return self
 
     def resume(self, n_rows: int, failures: Mapping[str, int], *, lifted: Collection[str] = ()) -> None:
-        """Count rows that an earlier run decided; before new ones are. Codes are `lifted` where more is let in now."""
+        """Count rows that an earlier run decided; before new ones are. Codes are `lifted` where more is allowed now."""
         self.liftable.update({code: n for code, n in failures.items() if code in lifted})
         self.n_resumed += n_rows
         self.n_rows += n_rows
@@ -179,7 +179,7 @@ class Report:
             f"most rows failed with {self.main_reason}. {self.advice}" if self.advice else "",
             f"private addresses dialled: {listed(self.private_addresses)}" if self.private_addresses else "",
             f"cut at the model's length: {count(self.n_cut, 'text')}" if self.n_cut else "",
-            f"known from the cache: {count(self.n_cached, 'picture')}" if self.n_cached else "",
+            f"known from the cache: {count(self.n_cached, 'image')}" if self.n_cached else "",
         ]
         return "\n".join(filter(None, lines))
 

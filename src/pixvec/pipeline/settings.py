@@ -36,7 +36,7 @@ class Settings(CacheOptions, ImageOptions, ModelOptions):
 
 
 def resolve_decode(settings: Settings, precision: Precision) -> Literal["scaled", "full", "reference"]:
-    """Say how pictures are decoded: ``auto`` is scaled, unless the precision makes every pixel count."""
+    """Say how images are decoded: ``auto`` is scaled, unless the precision makes every pixel count."""
     if settings.decode == "auto":
         return "full" if precision == "fp32" else "scaled"
     return settings.decode

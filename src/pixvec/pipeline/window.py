@@ -16,7 +16,7 @@ from pixvec.values import Row
 WAITING_ROWS: Final = 16_384
 """Rows in progress at once: room enough that the model never waits for a slow neighbour. A decided row takes 2 KB."""
 WAITING_CELL_BYTES: Final = 64 << 20
-"""Bytes of pictures that came as cells and are in progress: they are at hand, so there is no reason to read far ahead."""
+"""Bytes of images that came as cells and are in progress: they are at hand, so there is no reason to read far ahead."""
 _TICK_S: Final = 0.2
 """How often progress is told while a row is waited for."""
 

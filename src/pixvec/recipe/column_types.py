@@ -47,7 +47,7 @@ def column_types(
         The columns that the recipe names: all of their cells are looked at. Of the others, which are only ever
         suggested, the first thousand are.
     files_under
-        The folder whose files are let in: their paths count as URLs.
+        The folder whose files are allowed: their paths count as URLs.
     """
     is_url = looks_like_url if files_under is None else partial(_is_url_or_file, files_under)
     names = [name for name, n_found in Counter(dataset.names).items() if name in named or n_found == 1]

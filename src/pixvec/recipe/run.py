@@ -29,7 +29,7 @@ from pixvec.recipe.project import dropped_columns
 from pixvec.recipe.signature import Work
 from pixvec.recipe.steps import STEPS
 from pixvec.recipe.values import Call, Column, Columns, Recipe
-from pixvec.run import judge
+from pixvec.run import raise_outcome
 from pixvec.run.output_file import reserved
 from pixvec.similarity.vectors import check_one_space
 from pixvec.tables import TABLE_ENDINGS, check_output
@@ -104,7 +104,7 @@ def _run_file(recipe: Recipe, ds: object, output: Path, options: RecipeOptions) 
         dropped = _run(recipe, dataset, context)
         write(dataset, output, work, dropped=dropped)
     for report in context.reports:
-        judge(report, output, options)
+        raise_outcome(report, output, options)
 
 
 def _run(recipe: Recipe, dataset: Dataset, context: StepContext) -> list[str]:

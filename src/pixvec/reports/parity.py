@@ -1,6 +1,6 @@
 """A model here beside the same model in transformers: how far apart their vectors are.
 
-In: a model's name. Out: the largest difference and the smallest cosine, over pictures drawn for the purpose. torch and
+In: a model's name. Out: the largest difference and the smallest cosine, over images drawn for the purpose. torch and
 transformers are imported when it is called, and by nothing else in pixvec.
 """
 
@@ -37,15 +37,15 @@ class Parity:
 
     Parameters
     ----------
-    n_pictures
-        How many pictures were compared.
+    n_images
+        How many images were compared.
     difference
         The largest difference of two numbers at the same place.
     cosine
-        The smallest cosine of two vectors of the same picture.
+        The smallest cosine of two vectors of the same image.
     """
 
-    n_pictures: int
+    n_images: int
     difference: float
     cosine: float
 
@@ -56,7 +56,7 @@ class Parity:
 
 
 def compare_with_transformers(model: str) -> Parity:
-    """Embed the same pictures with pixvec and with transformers, both in fp32.
+    """Embed the same images with pixvec and with transformers, both in fp32.
 
     Raises
     ------

@@ -23,8 +23,8 @@ from pixvec.run.cells import check_holds_urls
 from pixvec.run.job import CHUNK_ROWS, InputError, Job
 from pixvec.run.kept_rows import count_kept
 from pixvec.run.options import FileOptions, TableColumns, TableOptions
-from pixvec.run.outcome import FailureOptions, judge
-from pixvec.run.output import settle
+from pixvec.run.outcome import FailureOptions, raise_outcome
+from pixvec.run.output import recover
 from pixvec.run.parts import list_parts
 from pixvec.run.piece_files import list_pieces
 from pixvec.run.retry import open_retry, retry_in_file, retry_in_folder
@@ -32,7 +32,7 @@ from pixvec.run.thumbnails import check_thumbnails, remove_thumbnails
 from pixvec.run.to_file import embed_to_file
 from pixvec.run.to_folder import check_folder, discard_replaced, embed_to_folder
 from pixvec.run.work_folder import REPLACEMENT, WorkFolder, work_folder
-from pixvec.tables import TableReader, check_columns, check_output, open_table, pictures_folder
+from pixvec.tables import TableReader, check_columns, check_output, images_folder, open_table
 from pixvec.tables.columns import open_column
 from pixvec.tables.result_columns import replaced_columns
 
@@ -43,7 +43,7 @@ __all__ = [
     "TableColumns",
     "TableOptions",
     "check_holds_urls",
-    "judge",
+    "raise_outcome",
     "run_file",
 ]
 
@@ -54,10 +54,10 @@ def run_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
     """Embed a column of a table file."""
     is_folder = _is_folder(output)
     (check_folder if is_folder else check_output)(Path(input), Path(output))
-    options = _letting_pictures_in(Path(input), options)
+    options = _letting_images_in(Path(input), options)
     place = Path(output).resolve()  # so that a link stays one
     with work_folder(place) as work:
-        settle(work, place, output=Path(output))
+        recover(work, place, output=Path(output))
         discard_replaced(work)
         if options.thumbnails is not None:
             check_thumbnails(work)
@@ -72,7 +72,7 @@ def run_file(input: StrPath, output: StrPath, options: FileOptions) -> Report:
             embed(job, work, place)
             with work.open_if_there(REPLACEMENT) as replacement:
                 remove_thumbnails(work, but_of=[*list_parts(work), *(list_parts(replacement) if replacement else ())])
-    judge(job.report.end(), job.output, options)
+    raise_outcome(job.report.end(), job.output, options)
     return job.report
 
 
@@ -96,13 +96,13 @@ def _cells(source: TableReader, column: str) -> Iterator[object]:
         yield from open_column(chunk.table.column(column).to_pylist())
 
 
-def _letting_pictures_in(input: Path, options: FileOptions) -> FileOptions:
-    """Let the pictures of a folder in, where they are the input: who names them means them."""
-    folder = pictures_folder(input)
+def _letting_images_in(input: Path, options: FileOptions) -> FileOptions:
+    """Let the images of a folder in, where they are the input: who names them means them."""
+    folder = images_folder(input)
     if folder is None:
         return options
     if options.files_under is not None:
-        raise UsageError(f"the pictures in {folder} are let in: leave `files_under` out")
+        raise UsageError(f"the images in {folder} are allowed: leave `files_under` out")
     return replace(options, files_under=folder)
 
 

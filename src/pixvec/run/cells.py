@@ -21,7 +21,7 @@ _PATH: Final = re.compile(r".*([/\\]|\.\w{2,5}$)", re.DOTALL)
 
 
 def check_holds_urls(cells: Iterable[object], column: str, settings: Settings) -> None:
-    """Check that a column holds something that may be fetched, or pictures themselves; empty cells say nothing.
+    """Check that a column holds something that may be fetched, or images themselves; empty cells say nothing.
 
     What is no URL that can be requested may be one that was meant: that is for its row to say.
 

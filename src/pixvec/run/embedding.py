@@ -183,7 +183,7 @@ class _Parts:
         return self._n_bytes > WAITING_TABLE_BYTES
 
     def naming_bugs(self, rows: Iterator[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
-        """Add to a bug which row it was met at: the first one that is undecided."""
+        """Add to a bug which row it was met at: the first one that is not done."""
         try:
             yield from rows
         except (MemoryError, PixvecError):

@@ -53,7 +53,7 @@ class Job:
     retried_sha256
         The hash of the finished table whose rows are embedded again; None where a table is embedded.
     lifted
-        Codes of its rows that are embedded again because more is let in than when they were decided.
+        Codes of its rows that are embedded again because more is allowed than when they were decided.
     """
 
     input: Path

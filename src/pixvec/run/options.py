@@ -91,7 +91,7 @@ class FileOptions(TableOptions, ReadOptions, FailureOptions, group="runs"):
     def is_retried(self, code: str | None, lifted: Collection[str]) -> bool:
         """Tell whether a row of a finished output is embedded again, by its code; empty where it has a vector.
 
-        Codes are `lifted` where more is let in than when the row was decided.
+        Codes are `lifted` where more is allowed than when the row was decided.
         """
         if not code:
             return False

@@ -43,7 +43,7 @@ class FailureOptions(Options, group="limits"):
         return str(self.max_failed).endswith("%") and self.max_failed_rows(1) >= 1
 
 
-def judge(report: Report, output: Path, options: FailureOptions) -> None:
+def raise_outcome(report: Report, output: Path, options: FailureOptions) -> None:
     """Raise what is said of an output that is whole.
 
     Raises

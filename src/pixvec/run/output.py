@@ -88,7 +88,7 @@ def put_table(work: WorkFolder, facts: Mapping[str, Any], *, output: Path, name:
         work.put_beside(FACTS, provenance_path(Path(name)).name)
 
 
-def settle(work: WorkFolder, place: Path, *, output: Path) -> None:
+def recover(work: WorkFolder, place: Path, *, output: Path) -> None:
     """Put the facts of a table beside it, where a run was cut off between the two.
 
     Raises

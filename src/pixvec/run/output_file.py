@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pixvec.errors import RunError, UsageError
-from pixvec.run.output import creating, put_table, settle
+from pixvec.run.output import creating, put_table, recover
 from pixvec.run.work_folder import WorkFolder, work_folder
 from pixvec.tables import Chunk, TableReader, create_table, keeps_metadata, open_frame, reporting_write_errors
 from pixvec.tables.result_columns import PROVENANCE_KEY, read_provenance
@@ -62,7 +62,7 @@ def reserved(output: Path, *, restart: bool) -> Iterator[WorkFolder]:
     check_place(output, restart=restart)
     with work_folder(place) as work:
         check_place(output, restart=restart)  # again, now that nobody else may write it
-        settle(work, place, output=output)
+        recover(work, place, output=output)
         yield work
 
 

@@ -1,7 +1,7 @@
 """A finished output with rows that failed -> the same output, with those rows embedded again and all else as it was.
 
-For a file, the rows to retry are a table of their own and pass the pipeline as every table does, in parts that wait beside
-the output: a stopped retry loses nothing. A folder's parts are rewritten one by one.
+For a file, the rows to retry are a table of their own and pass the pipeline as every table does, in parts that wait
+beside the output: a stopped retry loses nothing. A folder's parts are rewritten one by one.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class RetriedRows:
     source
         The finished table.
     lifted
-        Codes of rows that are taken because more is let in now.
+        Codes of rows that are taken because more is allowed now.
     """
 
     n_rows = None

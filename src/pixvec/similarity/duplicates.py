@@ -1,6 +1,6 @@
-"""A table's vectors in; out, which rows show the same picture, and which of these is the best.
+"""A table's vectors in; out, which rows show the same image, and which of these is the best.
 
-Rows are the same picture when a chain of strong links joins them: pairs whose vectors' cosine is at least a threshold,
+Rows are the same image when a chain of strong links joins them: pairs whose vectors' cosine is at least a threshold,
 or whose files have the same hash.
 """
 
@@ -41,7 +41,7 @@ Edges: TypeAlias = tuple[Numbers, Numbers]
 
 @dataclass(frozen=True, kw_only=True)
 class DuplicateOptions(Options):
-    """What counts as the same picture.
+    """What counts as the same image.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class DuplicateOptions(Options):
     """
 
     threshold: float = option(
-        0.97, "rows whose vectors have at least this cosine show the same picture", minimum=-1, maximum=1
+        0.97, "rows whose vectors have at least this cosine show the same image", minimum=-1, maximum=1
     )
     keep: Literal["all", "best"] = option(
         "all", "rows of the output: all, or best, which drops the rows whose duplicate_best is false"
@@ -131,7 +131,7 @@ class Duplicates:
 
 @takes_options(DuplicateOptions)
 def dedupe(table: object, options: DuplicateOptions) -> Any:
-    """Find the rows of a table that show the same picture.
+    """Find the rows of a table that show the same image.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def find_duplicates(reader: TableReader, options: DuplicateOptions) -> Duplicate
     """Group the rows of a table.
 
     The best row of a group has the most pixels, of these the most bytes, of these the lowest number; where the table
-    does not say what pictures were embedded, the lowest number.
+    does not say what images were embedded, the lowest number.
 
     Raises
     ------
@@ -288,7 +288,7 @@ def _numbers(column: pa.Array) -> Numbers:
 
 
 def _facts(reader: TableReader, column: str, n_rows: int) -> dict[str, pa.Array]:
-    """Read what pictures were embedded; nulls where the table does not say."""
+    """Read what images were embedded; nulls where the table does not say."""
     name = result_names(column)[-1]
     if reader.schema.names.count(name) == 1:
         chunks = [_structs(chunk.table.column(name)) for chunk in reader.chunks(CHUNK_ROWS, columns=[name])]

@@ -1,4 +1,4 @@
-"""Words and pictures in, the rows of a table whose vectors are nearest to them out.
+"""Words and images in, the rows of a table whose vectors are nearest to them out.
 
 Vectors are compared by their cosines, in float64, and only with vectors of the same model. The table is read a chunk at
 a time, so that a file may be larger than memory.
@@ -63,7 +63,7 @@ class Query:
     Parameters
     ----------
     texts, images
-        What a row should be like. Images are URLs, paths of files, or the bytes of pictures.
+        What a row should be like. Images are URLs, paths of files, or the bytes of images.
     minus
         Texts that a row should not be like.
     k
@@ -115,18 +115,18 @@ def search(
     minus: str | list[str] | None = None,
     **options: Any,
 ) -> Any:
-    """Find the rows of a table whose pictures are nearest to a text, an image, or several together.
+    """Find the rows of a table whose images are nearest to a text, an image, or several together.
 
     Parameters
     ----------
     table
         A pandas or polars DataFrame, a pyarrow Table, a Dataset, or the path of a table file, with a column of vectors.
     text
-        What the pictures should show; of several texts, all of it.
+        What the images should show; of several texts, all of it.
     k
         How many rows to find.
     image
-        A picture, or several, that they should be like: a URL, a path or bytes.
+        An image, or several, that they should be like: a URL, a path or bytes.
     minus
         What they should not show.
     **options

@@ -26,8 +26,8 @@ from pixvec.tables.formats import (
     TABLE_ENDINGS,
     check_ending,
     format_of,
+    images_folder,
     keeps_metadata,
-    pictures_folder,
     read_table,
 )
 from pixvec.tables.formats.parquet import ParquetWriter, check_type
@@ -55,10 +55,10 @@ __all__ = [
     "find_embedded_column",
     "find_text_column",
     "find_url_column",
+    "images_folder",
     "keeps_metadata",
     "open_frame",
     "open_table",
-    "pictures_folder",
     "reporting_write_errors",
 ]
 
@@ -69,7 +69,7 @@ def open_table(path: str | os.PathLike[str], options: ReadOptions | None = None)
     Parameters
     ----------
     path
-        ``photos.csv``, ``photos-*.parquet``, ``photos/``. A folder of pictures is a table of their paths.
+        ``photos.csv``, ``photos-*.parquet``, ``photos/``. A folder of images is a table of their paths.
     options
         How text is read, where it does not say it itself.
 

@@ -103,7 +103,7 @@ def extent_of(table: TableReader) -> Extent | None:
 
 
 class TableWriter(ABC):
-    """A table in the making: the chunks of one source, each with its result columns.
+    """A table that is being written: the chunks of one source, each with its result columns.
 
     Parameters
     ----------

@@ -185,7 +185,7 @@ class PolarsFrame:
 
 
 class DatasetFrame:
-    """A Dataset of `datasets`; its pictures are not decoded here."""
+    """A Dataset of `datasets`; its images are not decoded here."""
 
     def __init__(self, frame: Any) -> None:
         self._frame = frame
@@ -261,7 +261,7 @@ def _object_kind(cell: Any) -> pa.DataType:
 
 
 def _polars_kind(dtype: Any) -> pa.DataType:
-    """Tell text, and what may hold pictures, from what holds neither."""
+    """Tell text, and what may hold images, from what holds neither."""
     name = dtype.base_type().__name__
     if name == "Struct":
         return _IMAGE_STRUCT if {field.name for field in dtype.fields} == {"bytes", "path"} else pa.string()

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from pixvec.errors import UsageError
 
-PICTURE_ENDINGS: Final = frozenset(
+IMAGE_ENDINGS: Final = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
 THUMBNAILS_ENDING: Final = ".thumbnails.parquet"
@@ -85,20 +85,20 @@ def split_pattern(place: Path) -> tuple[Path, str]:
     return root, ""
 
 
-def is_picture(path: Path) -> bool:
-    """Tell a picture by its name."""
-    return path.suffix.lower() in PICTURE_ENDINGS
+def is_image(path: Path) -> bool:
+    """Tell an image by its name."""
+    return path.suffix.lower() in IMAGE_ENDINGS
 
 
 def content_sha256(place: Path) -> str:
-    """Hash what a table is read from: the bytes of its file, or names and bytes of its files; of pictures, names."""
+    """Hash what a table is read from: the bytes of its file, or names and bytes of its files; of images, names."""
     listing = list_files(place)
     if listing is None:
         return _file_digest(place).hexdigest()
     whole = hashlib.sha256()
     for path in listing.paths:
         whole.update(os.fsencode(path.relative_to(listing.root)) + b"\0")
-        whole.update(b"" if is_picture(path) else _file_digest(path).digest())
+        whole.update(b"" if is_image(path) else _file_digest(path).digest())
     return whole.hexdigest()
 
 

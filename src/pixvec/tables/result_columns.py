@@ -47,7 +47,7 @@ class ResultOptions(Options, group="table"):
 
     output_column: str = option("embedding", "name of the vector's column; _error, _detail and _image are added to it")
     replace_column: bool = option(False, "drop result columns that the table already has, instead of stopping")
-    image_info: bool = option(True, "write the column that says what picture was embedded")
+    image_info: bool = option(True, "write the column that says what image was embedded")
 
 
 def result_names(output_column: str) -> tuple[str, str, str, str]:
@@ -78,7 +78,7 @@ def replaced_columns(existing: Iterable[str], options: ResultOptions) -> list[st
 def result_schema(dim: int, options: ResultOptions, *, provenance: Mapping[str, Any]) -> pa.Schema:
     """Describe the result columns for vectors of `dim` numbers; `provenance` must be JSON-able.
 
-    Of texts there is no picture to tell of.
+    Of texts there is no image to tell of.
     """
     vector, error, detail, image = result_names(options.output_column)
     fields = [

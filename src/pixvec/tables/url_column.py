@@ -13,7 +13,7 @@ from pixvec.errors import UsageError
 from pixvec.formatting.names import listed, shown, unknown
 from pixvec.tables.cell_text import is_text
 from pixvec.tables.chunk import TableReader
-from pixvec.tables.pictures import COLUMN, PictureFolder
+from pixvec.tables.images import COLUMN, ImageFolder
 
 N_SAMPLED_CELLS: Final = 1_000
 MIN_URL_SHARE: Final = 0.8
@@ -42,7 +42,7 @@ def find_url_column(table: TableReader, name: str | None = None, *, looks_like_u
         If there is no such column, or more than one, or the table's names look like its first row.
     """
     if name is None:
-        found = COLUMN if isinstance(table, PictureFolder) else _find_by_cells(table, looks_like_url)
+        found = COLUMN if isinstance(table, ImageFolder) else _find_by_cells(table, looks_like_url)
     else:
         found = name
         if name not in table.schema.names:
@@ -50,8 +50,8 @@ def find_url_column(table: TableReader, name: str | None = None, *, looks_like_u
     kind = _type_of(table, found)
     if _is_list_of_text(kind):
         raise UsageError(f"column {found!r} {_several(found)}; or name another column with `column`")
-    if not (_may_be_text(kind) or _may_be_pictures(kind)):
-        raise UsageError(f"column {found!r} holds neither text nor pictures: name another with `column`")
+    if not (_may_be_text(kind) or _may_be_images(kind)):
+        raise UsageError(f"column {found!r} holds neither text nor images: name another with `column`")
     return found
 
 
@@ -145,10 +145,10 @@ def _candidates(table: TableReader, samples: Samples, looks_like_url: LooksLikeU
         [
             field.name
             for field in usual
-            if _may_be_pictures(field.type) or _is_list_of_text(field.type) or field.name in several
+            if _may_be_images(field.type) or _is_list_of_text(field.type) or field.name in several
         ],
         urls,
-        [field.name for field in table.schema if _is_picture_struct(field.type)],
+        [field.name for field in table.schema if _is_image_struct(field.type)],
     )
     return list(dict.fromkeys(next(filter(None, kinds), [])))
 
@@ -199,13 +199,13 @@ def _may_be_text(type_: pa.DataType) -> bool:
     return is_text(type_) or type_ == pa.null()
 
 
-def _may_be_pictures(type_: pa.DataType) -> bool:
-    kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, _is_picture_struct)
+def _may_be_images(type_: pa.DataType) -> bool:
+    kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, _is_image_struct)
     return any(is_kind(type_) for is_kind in kinds)
 
 
-def _is_picture_struct(type_: pa.DataType) -> bool:
-    """Tell whether this is how `datasets` writes pictures."""
+def _is_image_struct(type_: pa.DataType) -> bool:
+    """Tell whether this is how `datasets` writes images."""
     return bool(pa.types.is_struct(type_)) and {field.name for field in type_} == {"bytes", "path"}
 
 

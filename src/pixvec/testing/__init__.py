@@ -1,1 +1,1 @@
-"""Public fakes for tests: pictures, a checkpoint, an image server. Of pixvec itself, only `parity` draws with them."""
+"""Public fakes for tests: images, a checkpoint, an image server. Of pixvec itself, only `parity` draws with them."""

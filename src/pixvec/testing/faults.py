@@ -180,7 +180,7 @@ class _Endless:
 
 
 def _own(body: bytes, row: int) -> bytes:
-    """Make a body the row's own, since the same bytes are embedded once: what is behind a picture is not looked at."""
+    """Make a body the row's own, since the same bytes are embedded once: what is behind an image is not looked at."""
     return body + row.to_bytes(8) if body else body
 
 
@@ -234,9 +234,9 @@ GOOD: Final = (
 FAULTS: Final = (
     # Cells
     _cell("an empty cell", "null_input", ""),
-    _cell("no URL", "invalid_url", "picture {row}"),
+    _cell("no URL", "invalid_url", "image {row}"),
     _cell("another scheme", "scheme_blocked", "ftp://127.0.0.1/{row}"),
-    _cell("a broken picture in the cell", "scheme_blocked not_an_image", "data:image/png;base64,{row}"),
+    _cell("a broken image in the cell", "scheme_blocked not_an_image", "data:image/png;base64,{row}"),
     _cell("a private address", "address_blocked", "http://10.0.0.1/{row}.jpg"),
     _cell("a number for an address", "invalid_url", "http://2130706433/{row}.jpg"),
     # Hosts
@@ -252,7 +252,7 @@ FAULTS: Final = (
     # Answers
     _served("not found", "http_404", status=404),
     _served("broken for ever", "http_500", status=500),
-    _served("part of a picture", "http_206", _JPEG, "Content-Range: bytes 0-9/99", status=206),
+    _served("part of an image", "http_206", _JPEG, "Content-Range: bytes 0-9/99", status=206),
     _served("an opt-out", "opt_out", _JPEG, "X-Robots-Tag: noai"),
     _served("a redirect to itself", "too_many_redirects", b"", "Location: /{row}", status=302),
     _served("a redirect to a private address", "address_blocked", b"", "Location: http://10.0.0.1/", status=302),
@@ -264,7 +264,7 @@ FAULTS: Final = (
     _raw("a reset before the head", "connect_error", end="reset"),
     _raw("an end in the body", "truncated_body", _head(_length(_JPEG)), _JPEG[:_HALF]),
     _raw("a reset in the body", "truncated_body", _head(_length(_JPEG)), _JPEG[:_HALF], end="reset"),
-    _raw("half a picture of no length", "corrupt_image", _head(), _JPEG[:_HALF]),
+    _raw("half an image of no length", "corrupt_image", _head(), _JPEG[:_HALF]),
     _raw("a negative length", "bad_response", _head("Content-Length: -1")),
     _raw("two lengths", "bad_response", _head("Content-Length: 1", "Content-Length: 2"), b"ab"),
     _raw("a broken chunk", "bad_response", _head("Transfer-Encoding: chunked") + b"xyz\r\n"),

@@ -1,4 +1,4 @@
-"""Pictures for tests: seeded, drawn with whole numbers, so that they are the same on every machine.
+"""Images for tests: seeded, drawn with whole numbers, so that they are the same on every machine.
 
 In: a size, a mode, a format. Out: pixels, a Pillow image, or the bytes of a file.
 """
@@ -45,7 +45,7 @@ def _blend(one: NDArray[np.int64], other: NDArray[np.int64], weight: NDArray[np.
 
 
 def draw(size: Size = (320, 240), *, mode: str = "RGB", seed: int = 0) -> Image.Image:
-    """Draw a picture in one of Pillow's modes.
+    """Draw an image in one of Pillow's modes.
 
     In RGBA and LA it fades from clear, on the left, to opaque; in I;16 it uses the whole range of 16 bits.
     """
@@ -61,7 +61,7 @@ def draw(size: Size = (320, 240), *, mode: str = "RGB", seed: int = 0) -> Image.
 
 
 def encode(image: Image.Image, format: str = "JPEG", *, orientation: int | None = None, **save: Any) -> bytes:
-    """Write a picture as a file; `save` goes to Pillow: ``progressive=True`` or ``lossless=True``."""
+    """Write an image as a file; `save` goes to Pillow: ``progressive=True`` or ``lossless=True``."""
     if orientation is not None:
         exif = Image.Exif()
         exif[ExifTags.Base.Orientation] = orientation
@@ -80,7 +80,7 @@ def image_bytes(
     orientation: int | None = None,
     **save: Any,
 ) -> bytes:
-    """Draw a picture and write it as a file: `draw` and `encode` in one."""
+    """Draw an image and write it as a file: `draw` and `encode` in one."""
     return encode(draw(size, mode=mode, seed=seed), format, orientation=orientation, **save)
 
 

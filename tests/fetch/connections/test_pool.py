@@ -25,7 +25,7 @@ async def fetch_all(fetcher: Fetcher, urls: list[str]) -> list[bytes]:
 
 
 def test_idle_connections_count(server: ImageServer) -> None:
-    server.add("/a", body=b"picture")
+    server.add("/a", body=b"image")
     names = [f"h{number}.example" for number in range(40)]
     dns = FakeDNS(**{name: [["127.0.0.1"]] for name in names})
 
@@ -33,7 +33,7 @@ def test_idle_connections_count(server: ImageServer) -> None:
         options = FetchOptions(connections=8, allow_address=(server.address,))
         async with Fetcher(options, resolver=dns) as fetcher:
             urls = [f"http://{name}:{server.port}/a#{row}" for name in names for row in range(4)]
-            assert set(await fetch_all(fetcher, urls)) == {b"picture"}
+            assert set(await fetch_all(fetcher, urls)) == {b"image"}
             await asyncio.sleep(0.1)  # until the server has seen the ends of those that were closed
             return len(server._connections)
 
@@ -41,7 +41,7 @@ def test_idle_connections_count(server: ImageServer) -> None:
 
 
 def test_a_connection_is_used_again(server: ImageServer) -> None:
-    server.add("/a", body=b"picture")
+    server.add("/a", body=b"image")
 
     async def run() -> None:
         async with Fetcher(FetchOptions(allow_address=(server.address,))) as fetcher:
@@ -94,7 +94,7 @@ def test_what_nobody_asked_for_is_no_rows_answer(chatty: str) -> None:
 
 
 def test_a_kept_connection_that_was_closed_meanwhile_costs_no_try(server: ImageServer) -> None:
-    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\npicture"
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nimage"
     first, second = server.add_raw("/1", [whole], pause_s=0.1), server.add_raw("/2", [whole])
 
     async def run() -> list[bytes]:
@@ -102,7 +102,7 @@ def test_a_kept_connection_that_was_closed_meanwhile_costs_no_try(server: ImageS
         async with Fetcher(options) as fetcher:
             return await fetch_all(fetcher, [first, second])
 
-    assert asyncio.run(run()) == [b"picture", b"picture"]
+    assert asyncio.run(run()) == [b"image", b"image"]
     assert server.n_requests("/1") + server.n_requests("/2") == 2
 
 

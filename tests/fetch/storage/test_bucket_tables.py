@@ -1,4 +1,4 @@
-"""Tables whose pictures are in buckets: from the column to the report, and what is left when a call is over."""
+"""Tables whose images are in buckets: from the column to the report, and what is left when a call is over."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_an_interrupt_stops_a_call_that_waits_for_buckets(checkpoint: str, stora
 def test_a_table_of_objects_becomes_one_of_vectors(checkpoint: str, storage: StorageServer, tmp_path: Path) -> None:
     table = tmp_path / "photos.csv"
     names = ["s3://photos/a.jpg", "s3://photos/a.jpg", "s3://photos/none.jpg", "s3://other/a.jpg"]
-    table.write_text("\n".join(["picture_of", *names, ""]))
+    table.write_text("\n".join(["image_of", *names, ""]))
     command = ["-m", "pixvec", "embed", str(table), "-o", str(tmp_path / "out.parquet"), "--model", checkpoint]
     done = run(storage, *command, "--allow-bucket", "s3://photos")
     assert "failures: file_not_found 1, scheme_blocked 1\nfailed at: s3://photos 1\n" in done.stderr

@@ -51,7 +51,7 @@ def test_the_pixels_are_those_of_pillow(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 7), (8, 1)])
-def test_the_pixels_of_a_tiny_picture_are_those_of_pillow(size: tuple[int, int]) -> None:
+def test_the_pixels_of_a_tiny_image_are_those_of_pillow(size: tuple[int, int]) -> None:
     body = image_bytes(size=size)
     ours = JpegFile(io.BytesIO(body))
     ours.draft(None, size)
@@ -87,7 +87,7 @@ def test_the_decoder_gets_nothing_that_decides_no_pixel() -> None:
 )
 def test_a_header_without_end_is_corrupt(junk: bytes) -> None:
     body = image_bytes(size=(8, 8))
-    with pytest.raises(ImageError, match=r"^corrupt_image: a JPEG in which no picture begins$"):
+    with pytest.raises(ImageError, match=r"^corrupt_image: a JPEG in which no image begins$"):
         read_header(body[:2] + junk + body[2:])
 
 

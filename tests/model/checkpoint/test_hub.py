@@ -26,7 +26,7 @@ try:
     loaded = checkpoint.load(sys.argv[1])
     print(loaded.revision, loaded.weights.paths[0].name, loaded.weights_hash, len(loaded.tokenizer_files))
 except errors.ModelError as error:
-    print(error, "in time" if time.perf_counter() - start < 5 else "late")
+    print(error, "in time" if time.perf_counter() - start < 15 else "late")
 """
 
 
@@ -190,7 +190,7 @@ def test_a_hub_out_of_reach_names_the_three_ways_out(hub: Hub, environment: dict
 
 
 def test_a_hub_that_never_answers_is_given_up_in_time(hub: Hub) -> None:
-    hub.silence_s = 6
+    hub.silence_s = 18
     printed = load(hub)
     assert "Three ways out" in printed
     assert printed.endswith("in time")

@@ -1,4 +1,4 @@
-"""What a cell may be: each way to hold a picture gives the vector of its file, and each other thing its reason."""
+"""What a cell may be: each way to hold an image gives the vector of its file, and each other thing its reason."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def test_a_file_that_cannot_be_read_is_its_rows_reason(embedder: pixvec.Embedder
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_an_array_is_the_picture_of_its_pixels(mode: str, embedder: pixvec.Embedder) -> None:
+def test_an_array_is_the_image_of_its_pixels(mode: str, embedder: pixvec.Embedder) -> None:
     image = draw(mode=mode)
     array = np.asarray(image)
     stacked = [array[..., np.newaxis]] if mode == "L" else [array[:, ::-1][:, ::-1]]
     assert vectors(embedder, [array, *stacked]) == vectors(embedder, [encode(image, "PNG")] * 2)
 
 
-def test_a_stack_of_pictures_is_a_column(checkpoint: str) -> None:
+def test_a_stack_of_images_is_a_column(checkpoint: str) -> None:
     stack = np.stack([np.asarray(draw(seed=seed)) for seed in range(3)])
     embedded = pixvec.embed_images(stack, model=checkpoint, isolate="never")
     listed = pixvec.embed_images(list(stack), model=checkpoint, isolate="never")
@@ -180,7 +180,7 @@ def test_a_binary_column_may_hold_the_text_of_urls(checkpoint: str, server: Imag
 # Pillow images --------------------------------------------------------------------------------------------------------
 
 
-def test_every_order_of_16_bits_is_the_same_picture(embedder: pixvec.Embedder) -> None:
+def test_every_order_of_16_bits_is_the_same_image(embedder: pixvec.Embedder) -> None:
     grey = np.asarray(draw(mode="L")).astype(np.uint16) * 257
     images = [Image.fromarray(grey.astype("<u2"))]
     for mode, order in (("I;16B", ">u2"), ("I;16L", "<u2"), ("I;16N", "=u2")):

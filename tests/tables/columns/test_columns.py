@@ -129,8 +129,8 @@ def test_structs_of_every_family_are_read() -> None:
         assert open_column(images).cells == [b"x", None, "b"]
 
 
-def test_pictures_of_a_dataset_are_taken_as_files_and_not_decoded(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"no picture")
+def test_images_of_a_dataset_are_taken_as_files_and_not_decoded(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no image")
     cells = [{"bytes": b"neither", "path": None}, {"bytes": None, "path": str(tmp_path / "a.png")}, None]
     dataset = datasets.Dataset.from_dict({"image": cells}).cast_column("image", datasets.Image())
     assert open_column(dataset["image"]).cells == [b"neither", tmp_path / "a.png", None]
@@ -190,7 +190,7 @@ def test_a_pillow_image_that_cannot_be_read_is_an_error_of_its_row() -> None:
         (iter(["a"]), "make a list of it"),
     ],
     ids=[
-        *("text", "bytes", "path", "dict", "DataFrame", "Table", "2-D", "numbers", "picture", "polars frame"),
+        *("text", "bytes", "path", "dict", "DataFrame", "Table", "2-D", "numbers", "image", "polars frame"),
         *("lazy frame", "dataset", "set", "iterator"),
     ],
 )

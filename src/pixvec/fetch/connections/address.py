@@ -48,7 +48,7 @@ _RULES: Final = tuple(
 """What must not be dialled, the narrow before the wide."""
 
 _OPENED_BY_ALLOW_PRIVATE: Final = frozenset([_LOOPBACK, _PRIVATE, _SHARED])
-"""Where people run servers of their own. Metadata services hold secrets, and the others no pictures."""
+"""Where people run servers of their own. Metadata services hold secrets, and the others no images."""
 
 _PRIVATE_NETWORKS: Final = tuple(
     network for rule, networks in _RULES if rule in _OPENED_BY_ALLOW_PRIVATE for network in networks

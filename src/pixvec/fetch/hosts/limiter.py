@@ -179,7 +179,7 @@ class _Host:
         return self._n_asking < self.state.n_connections and not self._is_held()
 
     def _is_held(self) -> bool:
-        """Tell whether the host wants a pause; at its end those who wait are let in."""
+        """Tell whether the host wants a pause; at its end those who wait are allowed."""
         loop = asyncio.get_running_loop()
         end = self.state.held_until
         if loop.time() >= end:

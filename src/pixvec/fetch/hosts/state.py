@@ -28,7 +28,7 @@ class HostState:
     """One host, as its answers show it; times are those of the event loop's clock.
 
     The number of connections grows by one with each round of good answers, and is halved when the host pushes back.
-    Requests that were in progress together tell of one push only: it is news where the request began after the last one.
+    Requests that were in progress together tell of one push only: it is news if the request began after the last one.
     429 and whatever comes with Retry-After is the host's. A 503 without it, and a lost connection to a host that has
     answered before, are their URL's own unless more than a fifth of the last 32 rows failed so. A time-out while others
     were answered costs one connection: few such make no difference, many add up.

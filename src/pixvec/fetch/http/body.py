@@ -77,7 +77,7 @@ class BodyReader:
             pieces.clear()  # an error keeps this frame, in a ring with aiohttp's objects, until they are collected
 
     def heed_opt_out(self, response: aiohttp.ClientResponse) -> None:
-        """Refuse an answer that asks that its picture not be used."""
+        """Refuse an answer that asks that its image not be used."""
         self._opt_out.check(response.headers.getall("X-Robots-Tag", ()))
 
     def _refuse_size(self, n_bytes: int) -> None:

@@ -1,7 +1,7 @@
 """A Content-Encoding header -> what unpacks the body, a piece at a time.
 
 Nothing is asked for but plain bytes, and some servers pack them all the same: gzip and deflate are unpacked, as every
-client can. brotli and zstd take libraries of their own, and no server may send them unasked; a picture packed twice is
+client can. brotli and zstd take libraries of their own, and no server may send them unasked; an image packed twice is
 no mistake but a bomb.
 """
 

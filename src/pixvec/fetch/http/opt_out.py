@@ -49,7 +49,7 @@ class OptOut:
         self._agents = {"*", "pixvec", re.split(r"[/\s]", user_agent.strip(), maxsplit=1)[0].lower()}
 
     def check(self, headers: Iterable[str]) -> None:
-        """Refuse a picture whose X-Robots-Tag headers ask that it not be used.
+        """Refuse an image whose X-Robots-Tag headers ask that it not be used.
 
         Raises
         ------

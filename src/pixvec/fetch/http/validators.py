@@ -1,4 +1,4 @@
-"""What a server names the state of a picture by, so that it can be asked whether that is still its state.
+"""What a server names the state of an image by, so that it can be asked whether that is still its state.
 
 In: the headers of answers. Out: the headers of conditional requests.
 """
@@ -20,7 +20,7 @@ from pixvec.fetch.url import URL
 _ETAG: Final = re.compile(r'(W/)?"[\x21\x23-\x7e]{0,1000}"')
 _DATE: Final = re.compile(r"[\x20-\x7e]{1,60}")
 _SETTLED: Final = timedelta(seconds=60)
-"""A picture may change twice in a second, and clocks be apart (RFC 9110, section 8.8.2.2)."""
+"""An image may change twice in a second, and clocks be apart (RFC 9110, section 8.8.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Validators:
 
 
 def read_validators(url: URL, response: aiohttp.ClientResponse) -> Validators | None:
-    """Find what to ask for a picture with next time; None where there is nothing, or it is not to be remembered.
+    """Find what to ask for an image with next time; None where there is nothing, or it is not to be remembered.
 
     One with X-Robots-Tag is not: the answer that all is as it was need not repeat it.
     """
@@ -68,7 +68,7 @@ def read_validators(url: URL, response: aiohttp.ClientResponse) -> Validators | 
 
 
 def _settled_date(headers: Mapping[str, str]) -> str | None:
-    """Return Last-Modified where it lay well before the answer: one second may have had two pictures."""
+    """Return Last-Modified where it lay well before the answer: one second may have had two images."""
     text = headers.get("Last-Modified", "")
     modified, now = _read_date(text), _read_date(headers.get("Date", "")) or datetime.now(UTC)
     return text if modified and now - modified >= _SETTLED else None

@@ -5,7 +5,7 @@ In: a file. Out: what Pillow's own class would give, bit for bit, or an error.
 libjpeg fills what a file lacks with grey, counts a warning and goes on. Pillow does not pass that on; simplejpeg,
 which brings the same library, does. But it names the first one only, and some are harmless. So the decoder gets nothing
 that decides no pixel (`jpeg_markers.read_header`). One harmless warning is left: of stray bytes before a marker. They
-are taken out, and the picture is decoded again, until the decoder is silent or names a loss.
+are taken out, and the image is decoded again, until the decoder is silent or names a loss.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MODES: Final = {1: "L", 3: "RGB", 4: "CMYK"}
 _RAW: Final = {"L": ("Gray", "L", 1), "RGB": ("RGB", "RGB", 3), "CMYK": ("CMYK", "CMYK;I", 4)}
 """By mode: what simplejpeg and Pillow call the pixels of a decoder, and the bytes of one; inks come inverted."""
 _SCALES: Final = (8, 4, 2)
-_SMALLEST_SCALED: Final = 8  # a smaller picture may be as large at two of simplejpeg's scales, which takes the lesser
+_SMALLEST_SCALED: Final = 8  # a smaller image may be as large at two of simplejpeg's scales, which takes the lesser
 _END: Final = b"\xff\xd9"
 _STRAY_BYTES: Final = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
 _MAX_STRAY: Final = 16  # each costs a dozen decodings; in the wild, what has more of them is broken
@@ -68,7 +68,7 @@ class JpegFile(ImageFile):
         mode: str | None,  # noqa: ARG002 (as Pillow has it)
         size: tuple[int, int] | None,
     ) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Choose the smallest scale at which both sides are as long as `size` asks; tell where the picture ends."""
+        """Choose the smallest scale at which both sides are as long as `size` asks; tell where the image ends."""
         if size is None or not self._can_be_scaled:
             return None
         (width, height), most = self.size, min(self.width // size[0], self.height // size[1])
@@ -77,7 +77,7 @@ class JpegFile(ImageFile):
         return self.mode, (0, 0, width / scale, height / scale)
 
     def load(self) -> Any:
-        """Decode the picture."""
+        """Decode the image."""
         if self._im is None:
             self.im = self._decoded().im
         return super().load()
@@ -119,19 +119,19 @@ class JpegFile(ImageFile):
         end = next(iter(markers[bisect_left(markers, x=True, key=leaves_them_stray) :]), 0)
         start = end - n_stray
         if start - _N_ALIKE < self._data_at or len(set(body[start - _N_ALIKE : end])) == 1:
-            raise ImageError("corrupt_image", "a JPEG that was filled up where its picture ended too soon")
+            raise ImageError("corrupt_image", "a JPEG that was filled up where its image ended too soon")
         return body[:start] + body[end:]
 
     # What simplejpeg does not decode ----------------------------------------------------------------------------------
 
     def _decoded_by_pillow(self) -> Image.Image:
-        """Decode a picture whose components have unusual sizes, which simplejpeg refuses.
+        """Decode an image whose components have unusual sizes, which simplejpeg refuses.
 
         A decoder that lacks pixels takes more bytes for them where it finds some at the end of a scan; one that has all
         its pixels takes no notice of them.
         """
         if self._checksum(self._with_more()) != self._checksum(self._body):
-            raise ImageError("corrupt_image", "a JPEG that ends before its picture does")
+            raise ImageError("corrupt_image", "a JPEG that ends before its image does")
         return self._by_pillow(self._body, self.size, self._scale)
 
     def _with_more(self) -> bytes:

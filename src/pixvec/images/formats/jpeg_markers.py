@@ -61,7 +61,7 @@ class JpegHeader:
     Parameters
     ----------
     width, height
-        Of the whole picture.
+        Of the whole image.
     components
         The number of each component: there are 1, 3 or 4.
     is_progressive, is_lossless
@@ -86,7 +86,7 @@ class JpegHeader:
 
     @property
     def has_many_scans(self) -> bool:
-        """Whether libjpeg must keep all of the picture, at whatever scale, because it comes in layers."""
+        """Whether libjpeg must keep all of the image, at whatever scale, because it comes in layers."""
         return self.is_progressive or len(self.first_scan.components) < len(self.components)
 
 
@@ -107,13 +107,13 @@ def read_header(body: bytes) -> JpegHeader:
         if segment.kind == _START_OF_SCAN:
             return parts.header(body, segment)
         parts.add(segment.kind, body[segment.start : segment.end])
-    raise ImageError("corrupt_image", "a JPEG in which no picture begins")
+    raise ImageError("corrupt_image", "a JPEG in which no image begins")
 
 
 def check_scans(body: bytes, header: JpegHeader) -> None:
-    """Refuse a JPEG in many scans that do not bring all of its picture, or are meant to keep a decoder busy.
+    """Refuse a JPEG in many scans that do not bring all of its image, or are meant to keep a decoder busy.
 
-    A decoder is silent about what no scan brings: the format allows for pictures that become finer for ever.
+    A decoder is silent about what no scan brings: the format allows for images that become finer for ever.
 
     Raises
     ------
@@ -207,7 +207,7 @@ class _HeaderParts:
 
     def _read_frame(self) -> tuple[int, tuple[int, int], bytes]:
         if len(self.frame) < 10:
-            raise ImageError("corrupt_image", "a JPEG that does not say how large its picture is")
+            raise ImageError("corrupt_image", "a JPEG that does not say how large its image is")
         kind, n_bits, n_components = self.frame[1], self.frame[4], self.frame[9]
         if n_bits != 8:
             raise ImageError("unsupported_format", f"a JPEG of {n_bits} bits a sample; decoded are those of 8")

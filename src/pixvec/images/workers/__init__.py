@@ -1,8 +1,8 @@
-"""The bytes of strangers' pictures -> crops, so that no picture costs more than its row.
+"""The bytes of strangers' images -> crops, so that no image costs more than its row.
 
-In: bodies, from any number of threads. Out: crops and the facts about their pictures. Decoders are written in C, and a
-picture may be made to crash them: they run in processes of their own, one picture at a time in each, so that it is
-known which picture a process was lost to.
+In: bodies, from any number of threads. Out: crops and the facts about their images. Decoders are written in C, and a
+image may be made to crash them: they run in processes of their own, one image at a time in each, so that it is
+known which image a process was lost to.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LOGGER = logging.getLogger("pixvec")
 
 
 class CropMaker:
-    """Makes crops of pictures, in any number of threads; the pictures being decoded share a budget of pixels.
+    """Makes crops of images, in any number of threads; the images being decoded share a budget of pixels.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class CropMaker:
     processor
         What a crop is; its `output_size` is known.
     min_side
-        As of `decode.Picture`.
+        As of `decode.OpenedImage`.
     thumbnail
         As of `cropping.CropPlan`.
     program
@@ -82,7 +82,7 @@ class CropMaker:
         self._deciding = threading.Lock()
 
     def start(self) -> None:
-        """Start a first worker ahead of the first picture.
+        """Start a first worker ahead of the first image.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class CropMaker:
         self._decide()
 
     def crop(self, body: bytes, *, sha256: bytes, where: str = "") -> tuple[Crop, ImageFacts]:
-        """Decode a picture and crop it, and tell what it is; with its thumbnail, where one is asked for.
+        """Decode an image and crop it, and tell what it is; with its thumbnail, where one is asked for.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class CropMaker:
         Raises
         ------
         ImageError
-            The bytes hold no picture that can be decoded within the limits.
+            The bytes hold no image that can be decoded within the limits.
         UsageError
             Isolation is demanded, and no worker can be started.
         RunError
@@ -133,11 +133,11 @@ class CropMaker:
         return np.frombuffer(answer, np.uint8, n_pixel_bytes).reshape(self._shape), facts  # (S, S, 3)
 
     def close(self) -> None:
-        """End the workers; pictures that are being decoded are given up."""
+        """End the workers; images that are being decoded are given up."""
         self._workers.close()
 
     def _twice_at_most(self, body: bytes, where: str) -> tuple[Header, bytes]:
-        """Try a picture again whose worker was lost: it may have been ended by somebody else, for want of memory."""
+        """Try an image again whose worker was lost: it may have been ended by somebody else, for want of memory."""
         lost: WorkerLostError | None = None
         while True:
             try:
@@ -145,7 +145,7 @@ class CropMaker:
             except WorkerStartError as error:
                 raise RunError(f"no decode worker can be started any more: {error}") from None
             except WorkerLostError as error:
-                if lost or error.is_the_picture:
+                if lost or error.is_the_image:
                     raise ImageError("decoder_crash", str(error)) from None
                 lost = error
 

@@ -1,4 +1,4 @@
-"""Pixels in flight: however many pictures are decoded side by side, their pixels fit into memory."""
+"""Pixels in flight: however many images are decoded side by side, their pixels fit into memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 class PixelBudget:
     """Lets threads hold pixels up to a limit; who holds more than the limit, holds it alone.
 
-    Of those who wait, the pictures of a place that holds less go first.
+    Of those who wait, the images of a place that holds less go first.
     """
 
     def __init__(self, max_pixels: int) -> None:
@@ -27,7 +27,7 @@ class PixelBudget:
         Parameters
         ----------
         where
-            Where the picture comes from.
+            Where the image comes from.
         """
         with self._changed:
             self._waiting[where] += 1

@@ -1,4 +1,4 @@
-"""Workers, as many as pictures are decoded at once: started when they are needed, replaced when they are lost."""
+"""Workers, as many as images are decoded at once: started when they are needed, replaced when they are lost."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Workers:
 
     @contextmanager
     def lend(self) -> Iterator[Worker]:
-        """Lend a worker; it comes back when the block ends, unless it was lost or left in the middle of a picture.
+        """Lend a worker; it comes back when the block ends, unless it was lost or left in the middle of an image.
 
         Raises
         ------

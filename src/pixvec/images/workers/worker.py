@@ -1,4 +1,4 @@
-"""One decode worker as its parent sees it: a picture's bytes go in, its header and its crop come out.
+"""One decode worker as its parent sees it: an image's bytes go in, its header and its crop come out.
 
 In: bodies, one at a time. Out: what `decode_worker` answers, or how it ended. No answer is trusted: a decoder that an
 image has taken over may say anything. An answer counts only if it repeats the image's nonce, and holds what was asked
@@ -80,19 +80,19 @@ class WorkerStartError(Exception):
 
 
 class WorkerLostError(Exception):
-    """A worker did not come back from a picture.
+    """A worker did not come back from an image.
 
     Parameters
     ----------
     reason
-        What the decoder did, for the picture's row.
-    is_the_picture
-        Whether that is the picture's doing without doubt; else it may have been somebody's who ends processes.
+        What the decoder did, for the image's row.
+    is_the_image
+        Whether that is the image's doing without doubt; else it may have been somebody's who ends processes.
     """
 
-    def __init__(self, reason: str, *, is_the_picture: bool) -> None:
+    def __init__(self, reason: str, *, is_the_image: bool) -> None:
         super().__init__(reason)
-        self.is_the_picture = is_the_picture
+        self.is_the_image = is_the_image
 
 
 class Worker:
@@ -101,7 +101,7 @@ class Worker:
     Parameters
     ----------
     plan
-        What all its pictures have in common.
+        What all its images have in common.
     n_crop_bytes
         The length of a crop.
     options
@@ -114,7 +114,7 @@ class Worker:
     is_ready
         Whether it has started.
     is_idle
-        Whether it has no picture.
+        Whether it has no image.
     lacks
         The layers of the sandbox that its system lacks, once it is ready.
 
@@ -178,7 +178,7 @@ class Worker:
         self.is_ready = True
 
     def open(self, body: bytes) -> Header:
-        """Let it read a picture's header.
+        """Let it read an image's header.
 
         Raises
         ------
@@ -198,7 +198,7 @@ class Worker:
         return header
 
     def crop(self) -> bytes:
-        """Let it decode and crop the picture that was opened.
+        """Let it decode and crop the image that was opened.
 
         Raises
         ------
@@ -247,7 +247,7 @@ class Worker:
             self._send(kind, payload)
             return self._receive(wanted, max_s=self._max_s)
         except TimeoutError:
-            raise self._lost(f"the decoder took over {self._max_s:g} s", is_the_picture=True) from None
+            raise self._lost(f"the decoder took over {self._max_s:g} s", is_the_image=True) from None
         except OSError:
             raise self._lost_by_itself() from None
 
@@ -307,25 +307,25 @@ class Worker:
 
     # Ends -------------------------------------------------------------------------------------------------------------
 
-    def _lost(self, reason: str, *, is_the_picture: bool) -> WorkerLostError:
+    def _lost(self, reason: str, *, is_the_image: bool) -> WorkerLostError:
         self.kill()
-        return WorkerLostError(reason, is_the_picture=is_the_picture)
+        return WorkerLostError(reason, is_the_image=is_the_image)
 
     def _lost_to_nonsense(self) -> WorkerLostError:
-        """Let the picture be tried again: it may be an earlier one that took this worker over."""
-        return self._lost("the decoder's answer makes no sense", is_the_picture=False)
+        """Let the image be tried again: it may be an earlier one that took this worker over."""
+        return self._lost("the decoder's answer makes no sense", is_the_image=False)
 
     def _lost_by_itself(self) -> WorkerLostError:
         try:
             status = self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
-            return self._lost("the decoder hung up", is_the_picture=True)
+            return self._lost("the decoder hung up", is_the_image=True)
         if status == -signal.SIGPROF:
-            return WorkerLostError("the decoder took too much processor time", is_the_picture=True)
+            return WorkerLostError("the decoder took too much processor time", is_the_image=True)
         how = (
             f"was ended by signal {-status} ({_signal_name(-status)})" if status < 0 else f"ended with status {status}"
         )
-        return WorkerLostError(f"the decoder {how}", is_the_picture=False)
+        return WorkerLostError(f"the decoder {how}", is_the_image=False)
 
     def _last_words(self) -> str:
         words = self._process.stderr.read(_LONGEST_ANSWER) if self._process.stderr else b""

@@ -54,7 +54,7 @@ class Checkpoint:
     vision, text
         The two towers; `text` is None where the checkpoint embeds images only.
     processor
-        How a picture becomes what the model takes.
+        How an image becomes what the model takes.
     tokenizer_files
         ``tokenizer.json``, or ``vocab.json`` and ``merges.txt``, or nothing.
     weights

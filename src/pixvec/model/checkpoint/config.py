@@ -81,7 +81,7 @@ class VisionConfig(_TowerConfig):
         # Called by name: a slotted dataclass is a new class, which the empty super() does not know.
         _TowerConfig.__post_init__(self)
         if self.num_channels != 3:
-            raise ModelError(f"num_channels is {self.num_channels}; pixvec embeds pictures of 3 channels")
+            raise ModelError(f"num_channels is {self.num_channels}; pixvec embeds images of 3 channels")
         if self.patch_size > self.image_size:
             raise ModelError(f"patch_size {self.patch_size} is larger than image_size {self.image_size}")
         if (n_patches := (self.image_size // self.patch_size) ** 2) > _MAX_PATCHES:

@@ -22,7 +22,7 @@ class KnownModel:
     dim
         How many numbers a vector has.
     image_size
-        The side of what it sees of a picture, in pixels.
+        The side of what it sees of an image, in pixels.
     megabytes
         Of the weights, as they are fetched.
     licence, trained_on

@@ -1,4 +1,4 @@
-"""A checkpoint's image processor settings -> how its pictures become pixel values.
+"""A checkpoint's image processor settings -> how its images become pixel values.
 
 In: the JSON of ``processor_config.json`` or ``preprocessor_config.json`` in any of its dialects. Out: a frozen config
 that says which steps are on.
@@ -35,7 +35,7 @@ _MIN_DIVISOR: Final = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessorConfig:
-    """The steps between a picture and what the model takes, in their order; None where a step is off.
+    """The steps between an image and what the model takes, in their order; None where a step is off.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class ProcessorConfig:
 
     @property
     def output_size(self) -> Size | None:
-        """Height and width of what comes out; None where they depend on the picture."""
+        """Height and width of what comes out; None where they depend on the image."""
         return self.center_crop or (self.resize if isinstance(self.resize, tuple) else None)
 
 

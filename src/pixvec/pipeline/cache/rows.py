@@ -45,7 +45,7 @@ class RowCache:
     made_with
         Gives a text that names all that decides which vector bytes come to; called in a thread.
     asked_with
-        What requests hold beside a URL: with other headers a server may answer with another picture.
+        What requests hold beside a URL: with other headers a server may answer with another image.
     dim
         How many numbers a vector has.
     thumbnails

@@ -1,4 +1,4 @@
-"""Pictures and words to one HTML page that holds all it shows.
+"""Images and words to one HTML page that holds all it shows.
 
 In: sections of tiles. Out: the text of a page that loads nothing, runs nothing and shows whatever strangers wrote as
 text.
@@ -28,7 +28,7 @@ _ENVIRONMENT: Final = Environment(
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One picture on a section.
+    """One image on a section.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ from pixvec.reports.planning.forecast import Forecast, Machine
 from pixvec.reports.planning.plan import Plan
 from pixvec.reports.planning.survey import Survey, survey_cells
 from pixvec.reports.planning.trial import measure_model, try_sample
-from pixvec.tables import ReadOptions, TableReader, find_url_column, open_table, pictures_folder
+from pixvec.tables import ReadOptions, TableReader, find_url_column, images_folder, open_table
 from pixvec.tables.listing import list_files
 
 __all__ = ["Plan", "PlanOptions", "plan_run"]
@@ -63,7 +63,7 @@ def plan_run(path: str | os.PathLike[str], options: PlanOptions, tell: Callable[
         When the model cannot be found or read.
     """
     path = Path(path)
-    options = replace(options, files_under=options.files_under or pictures_folder(path))
+    options = replace(options, files_under=options.files_under or images_folder(path))
     reader = open_table(path, options)
     column = find_url_column(reader, options.column, looks_like_url=looks_like_url)
     survey = _survey(reader, column, options)
@@ -76,9 +76,9 @@ def plan_run(path: str | os.PathLike[str], options: PlanOptions, tell: Callable[
 
 
 def _size(path: Path) -> int:
-    """Say how many bytes a table has, whose rows the output will hold; of pictures it will hold the paths alone."""
+    """Say how many bytes a table has, whose rows the output will hold; of images it will hold the paths alone."""
     listing = list_files(path)
-    files = [path] if listing is None else listing.paths if pictures_folder(path) is None else []
+    files = [path] if listing is None else listing.paths if images_folder(path) is None else []
     return sum(file.stat().st_size for file in files)
 
 

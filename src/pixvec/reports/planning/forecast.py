@@ -27,7 +27,7 @@ _Z: Final = 1.96
 _ROW_BYTES: Final = 600
 """Of a decided row that waits, its vector aside."""
 _FACTS_BYTES: Final = 90
-"""What a row takes in the output beside its vector: above all the hash of its picture."""
+"""What a row takes in the output beside its vector: above all the hash of its image."""
 _WORKER_BYTES, _PIXEL_BYTES = 30 << 20, 8
 """Of a decode worker, and of each pixel that it holds; measured, as the system gives a child its parent's peak."""
 _PACKED: Final = 0.92
@@ -89,7 +89,7 @@ class Forecast:
             outcomes=self._outcomes(),
             hosts=tuple(self._hosts()),
             formats=dict(Counter(one.image.format for one in self._decoded if one.image).most_common()),
-            picture_bytes=round(_mean(one.n_bytes for one in self._decoded)),
+            image_bytes=round(_mean(one.n_bytes for one in self._decoded)),
             short_side=round(median(_short_sides(self._decoded) or [0])),
             stages=fewest,
             seconds_low=self._pace.start_s + self._seconds(fewest, survey.n_different),
@@ -106,13 +106,13 @@ class Forecast:
 
     def _stages(self, n_urls: int, weights: Weights) -> tuple[Stage, Stage, Stage]:
         """Say what each stage takes for so many URLs, of which the sample stands for each by its weight."""
-        n_pictures = weights.share(self._decoded) * n_urls
+        n_images = weights.share(self._decoded) * n_urls
         decode_s = _mean(one.decode_s or 0 for one in self._decoded) / self._trial.n_decode_threads
         fetching_s = self._fetching_s(n_urls, weights)
         return (
             Stage("fetch", fetching_s, n_urls / fetching_s if fetching_s else 0.0),
-            Stage("decode", n_pictures * decode_s, 1 / decode_s if decode_s else 0.0),
-            Stage("model", n_pictures / self._pace.pictures_per_second, self._pace.pictures_per_second),
+            Stage("decode", n_images * decode_s, 1 / decode_s if decode_s else 0.0),
+            Stage("model", n_images / self._pace.images_per_second, self._pace.images_per_second),
         )
 
     def _unsaved(self) -> tuple[tuple[Stage, Stage, Stage], int]:

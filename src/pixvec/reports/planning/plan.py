@@ -48,7 +48,7 @@ class Stage:
     seconds
         For all rows, were it the only stage.
     per_second
-        Pictures that it takes on in a second.
+        Images that it takes on in a second.
     """
 
     name: str
@@ -67,9 +67,9 @@ class Plan:
     vectors_share, vectors_margin
         The share of rows that will have a vector, and how far off that may be, at 95 %.
     formats
-        How many pictures of the sample have each.
-    picture_bytes, short_side
-        Of a picture: the mean size, and the median of the shorter side in pixels.
+        How many images of the sample have each.
+    image_bytes, short_side
+        Of an image: the mean size, and the median of the shorter side in pixels.
     stages
         Fetch, decode, model.
     seconds_low, seconds_high
@@ -101,7 +101,7 @@ class Plan:
     outcomes: tuple[Outcome, ...]
     hosts: tuple[HostPlan, ...]
     formats: dict[str, int]
-    picture_bytes: int
+    image_bytes: int
     short_side: int
     stages: tuple[Stage, ...]
     seconds_low: float

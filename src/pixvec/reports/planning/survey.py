@@ -82,7 +82,7 @@ def survey_cells(cells: Iterable[object], fetcher: Fetcher, *, sample: int) -> S
     Raises
     ------
     UsageError
-        When cells hold pictures: there is nothing to fetch.
+        When cells hold images: there is nothing to fetch.
     """
     n_rows, refused = 0, Counter[str]()
     hosts, lowest, different = Counter[str | None](), LowestKeys(sample), DifferentKeys()
@@ -105,7 +105,7 @@ def survey_cells(cells: Iterable[object], fetcher: Fetcher, *, sample: int) -> S
 def _locate(cell: object, fetcher: Fetcher) -> Source | str:
     """Say where the bytes of a cell are, or the code that it fails with."""
     if isinstance(cell, bytes):
-        raise UsageError("the cells hold pictures, not URLs: there is nothing to plan for")
+        raise UsageError("the cells hold images, not URLs: there is nothing to plan for")
     if cell is None or not str(cell).strip():
         return "null_input"
     try:

@@ -28,7 +28,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     for place, outcome in enumerate(plan.outcomes):
         yield f"{_INDENT if place else 'without     '}{_outcome(outcome)}"
     if plan.formats:
-        yield f"pictures    {_pictures(plan)}"
+        yield f"images    {_images(plan)}"
     yield ""
     for stage in plan.stages:
         yield f"{stage.name:<12}{stage.per_second:,.1f}/s, {duration(stage.seconds)} in all"
@@ -66,9 +66,9 @@ def _outcome(outcome: Outcome) -> str:
     )
 
 
-def _pictures(plan: Plan) -> str:
+def _images(plan: Plan) -> str:
     formats = ", ".join(f"{name} {n:,}" for name, n in plan.formats.items())
-    return f"{formats}; mean {size(plan.picture_bytes)}, shorter side {plan.short_side:,} pixels at the median"
+    return f"{formats}; mean {size(plan.image_bytes)}, shorter side {plan.short_side:,} pixels at the median"
 
 
 def _time(plan: Plan) -> str:

@@ -46,7 +46,7 @@ class Try:
     n_bytes
         Of the body; 0 where there is none.
     decode_s, image
-        Of a picture that was decoded; None otherwise.
+        Of an image that was decoded; None otherwise.
     """
 
     sampled: Sampled
@@ -61,7 +61,7 @@ class Try:
 class ModelPace:
     """How fast the model embeds, and how long it takes to be ready."""
 
-    pictures_per_second: float
+    images_per_second: float
     start_s: float
 
 
@@ -101,16 +101,16 @@ def try_sample(sample: Iterable[Sampled], model: ClipModel, settings: Settings) 
 
 
 def measure_model(settings: Settings) -> tuple[ClipModel, ModelPace]:
-    """Load the model and run it on full batches; what a picture shows makes no difference to its time."""
+    """Load the model and run it on full batches; what an image shows makes no difference to its time."""
     started = time.monotonic()
     model = ClipModel.load(settings)
     crops = np.zeros((settings.batch_size, model.image_size, model.image_size, 3), np.uint8)
     model.embed_crops(crops)  # compiles it
-    start_s, n_pictures, started = time.monotonic() - started, 0, time.monotonic()
+    start_s, n_images, started = time.monotonic() - started, 0, time.monotonic()
     while (seconds := time.monotonic() - started) < _MODEL_S:
         model.embed_crops(crops)
-        n_pictures += len(crops)
-    return model, ModelPace(n_pictures / seconds, start_s)
+        n_images += len(crops)
+    return model, ModelPace(n_images / seconds, start_s)
 
 
 class _Trying:

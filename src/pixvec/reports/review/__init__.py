@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from pixvec.options import option
-from pixvec.reports.review.findings import Count, Example, Pictures, Review, SharedPicture
+from pixvec.reports.review.findings import Count, Example, Images, Review, SharedImage
 from pixvec.reports.review.pace import read_pace
 from pixvec.reports.review.reading import ReviewedTable, Rows
 from pixvec.reports.review.shared_images import SharedImages, Sharing
@@ -24,7 +24,7 @@ from pixvec.tables import ReadOptions
 
 __all__ = ["Review", "ReviewOptions", "review_table"]
 
-N_LISTED_PICTURES: Final = 8
+N_LISTED_IMAGES: Final = 8
 SHORT_SIDES: Final = (64, 128, 256, 512, 1_024, 2_048)
 
 
@@ -67,7 +67,7 @@ def review_table(path: str | os.PathLike[str], options: ReviewOptions) -> Review
         failures=tally.failures(),
         hosts=tally.hosts(),
         n_hosts=tally.n_hosts,
-        pictures=_pictures(table, shared_images, kinds) if kinds.are_known else None,
+        images=_images(table, shared_images, kinds) if kinds.are_known else None,
         provenance=table.provenance,
         pace=read_pace(table.path),
     )
@@ -75,7 +75,7 @@ def review_table(path: str | os.PathLike[str], options: ReviewOptions) -> Review
 
 @dataclass(slots=True)
 class _Kinds:
-    """Counts of what pictures there are."""
+    """Counts of what images there are."""
 
     are_known: bool = False
     formats: Counter[str] = field(default_factory=Counter)
@@ -95,17 +95,17 @@ class _Kinds:
         self.n_animated += sum((frames or 1) > 1 for frames in images["frames"])
 
 
-def _pictures(table: ReviewedTable, shared_images: SharedImages, kinds: _Kinds) -> Pictures:
+def _images(table: ReviewedTable, shared_images: SharedImages, kinds: _Kinds) -> Images:
     shared = shared_images.shared() if table.column else []
     n_files, n_bytes = shared_images.files()
-    return Pictures(
+    return Images(
         formats=tuple(Count(name, n) for name, n in ranked(kinds.formats)),
         short_sides=tuple(Count(name, kinds.short_sides[place]) for place, name in enumerate(_ranges(SHORT_SIDES))),
         n_files=n_files,
         n_bytes=n_bytes,
         n_redirected=kinds.n_redirected,
         n_animated=kinds.n_animated,
-        shared=_shown_shared(table, shared[:N_LISTED_PICTURES]),
+        shared=_shown_shared(table, shared[:N_LISTED_IMAGES]),
         n_shared=len(shared),
     )
 
@@ -115,7 +115,7 @@ def _ranges(edges: tuple[int, ...]) -> list[str]:
     return [f"under {edges[0]:,}", *inner, f"{edges[-1]:,} and more"]
 
 
-def _shown_shared(table: ReviewedTable, shared: list[Sharing]) -> tuple[SharedPicture, ...]:
+def _shown_shared(table: ReviewedTable, shared: list[Sharing]) -> tuple[SharedImage, ...]:
     """Read the first rows of each shared file, in one pass over the table."""
     wanted = {int(row) for sharing in shared for row in sharing.rows[:N_EXAMPLES]}
     found: dict[int, tuple[Any, dict[str, Any]]] = {}
@@ -126,10 +126,10 @@ def _shown_shared(table: ReviewedTable, shared: list[Sharing]) -> tuple[SharedPi
     return tuple(_shared(sharing, found) for sharing in shared)
 
 
-def _shared(sharing: Sharing, found: dict[int, tuple[Any, dict[str, Any]]]) -> SharedPicture:
+def _shared(sharing: Sharing, found: dict[int, tuple[Any, dict[str, Any]]]) -> SharedImage:
     rows = [int(row) for row in sharing.rows[:N_EXAMPLES]]
     facts = found[rows[0]][1]
-    return SharedPicture(
+    return SharedImage(
         sha256=shortened(facts["sha256"] or ""),
         format=shortened(facts["format"] or ""),
         **{name: facts[name] or 0 for name in ("width", "height", "n_bytes")},

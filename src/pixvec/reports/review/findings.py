@@ -71,8 +71,8 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedPicture:
-    """One file that came from many different URLs: often what a site shows for a picture that is gone.
+class SharedImage:
+    """One file that came from many different URLs: often what a site shows for an image that is gone.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class SharedPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class Images:
     """What was embedded.
 
     Parameters
@@ -108,7 +108,7 @@ class Pictures:
     n_files, n_bytes
         How many different files, and their bytes: those of a file that comes again count once.
     n_redirected, n_animated
-        Rows whose picture came from another URL than the cell's; rows whose file has several frames.
+        Rows whose image came from another URL than the cell's; rows whose file has several frames.
     shared
         Files behind many URLs, the most rows first.
     n_shared
@@ -121,7 +121,7 @@ class Pictures:
     n_bytes: int
     n_redirected: int
     n_animated: int
-    shared: tuple[SharedPicture, ...]
+    shared: tuple[SharedImage, ...]
     n_shared: int
 
 
@@ -186,7 +186,7 @@ class Review:
         How many different cells there are, empty ones aside.
     hosts
         Those with the most failures, then those with the most rows.
-    pictures
+    images
         None where the table does not say what was embedded.
     provenance
         What the vectors were made with; None where nothing says so.
@@ -203,7 +203,7 @@ class Review:
     failures: tuple[Failure, ...]
     hosts: tuple[Host, ...]
     n_hosts: int
-    pictures: Pictures | None
+    images: Images | None
     provenance: dict[str, Any] | None
     pace: Pace | None
 

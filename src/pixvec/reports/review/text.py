@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pixvec.formatting.text import count, duration, share, size
-from pixvec.reports.review.findings import Failure, Pictures, Review
+from pixvec.reports.review.findings import Failure, Images, Review
 
 _N_HOSTS: Final = 5
 _N_SHARED: Final = 3
@@ -29,8 +29,8 @@ def _lines(review: Review) -> Iterator[str]:
     if review.n_retryable:
         yield f"\n{count(review.n_retryable, 'row')} may succeed at a later time: pixvec embed … --retry-failed"
     yield from _hosts(review)
-    if review.pictures:
-        yield from _pictures(review.pictures)
+    if review.images:
+        yield from _images(review.images)
     if review.n_repeats:
         yield f"\nrepeats: {count(review.n_repeats, 'cell')} that came before, {review.n_urls:,} different"
     if review.pace:
@@ -59,13 +59,13 @@ def _hosts(review: Review) -> Iterator[str]:
         yield f"  {host.name}: {host.n_failed:,} of {count(host.n_rows, 'row')}, mostly {host.worst}"
 
 
-def _pictures(pictures: Pictures) -> Iterator[str]:
-    formats = ", ".join(f"{format_.name} {format_.n:,}" for format_ in pictures.formats)
+def _images(images: Images) -> Iterator[str]:
+    formats = ", ".join(f"{format_.name} {format_.n:,}" for format_ in images.formats)
     if formats:
-        yield f"\nimages: {pictures.n_files:,} different, {size(pictures.n_bytes)}; {formats}"
-    if pictures.n_shared:
-        yield f"\none picture behind many URLs, perhaps what a site shows for one that is gone: {pictures.n_shared:,}"
-    for shared in pictures.shared[:_N_SHARED]:
+        yield f"\nimages: {images.n_files:,} different, {size(images.n_bytes)}; {formats}"
+    if images.n_shared:
+        yield f"\none image behind many URLs, perhaps what a site shows for one that is gone: {images.n_shared:,}"
+    for shared in images.shared[:_N_SHARED]:
         kind = f"{shared.format} of {shared.width:,} x {shared.height:,}"
         source = shared.final_url or shared.examples[0].cell
         yield f"  {count(shared.n_urls, 'URL')}, {count(shared.n_rows, 'row')}: {kind}, {source}"

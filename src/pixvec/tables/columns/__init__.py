@@ -1,6 +1,6 @@
 """Columns in Python: a list, an array or a Series of images or texts in, the same family of vectors out.
 
-Cells are passed on as they are, but for those that hold a picture in another way than as its bytes; what a cell must
+Cells are passed on as they are, but for those that hold an image in another way than as its bytes; what a cell must
 hold is not this module's business.
 """
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pixvec.errors import UsageError
-from pixvec.tables.columns.cells import image_cell, is_picture_array, value_cell
+from pixvec.tables.columns.cells import image_cell, is_image_array, value_cell
 from pixvec.tables.columns.column import Column, Mask, vector_list
 from pixvec.tables.columns.families import is_a, open_arrow, open_dataset_column, open_pandas, open_polars
 from pixvec.values import Vectors
@@ -40,7 +40,7 @@ def open_column(images: object, *, what: str = "images") -> Column:
     ------
     UsageError
         If `images` is anything else, or an array that is neither one-dimensional and of objects or text, nor a stack of
-        pictures, (N, H, W, C) uint8.
+        images, (N, H, W, C) uint8.
     """
     if isinstance(images, list | tuple):
         return Column(images, vector_list)
@@ -58,7 +58,7 @@ def open_column(images: object, *, what: str = "images") -> Column:
 
 
 def _open_array(images: NDArray[Any], what: str) -> Column:
-    if is_picture_array(images):
+    if is_image_array(images):
         if images.ndim < 4:
             raise UsageError(f"{what} must be a column, not one array of {images.shape}: put it in a list")
         return Column(list(images), _vectors)

@@ -1,4 +1,4 @@
-"""What a cell of a column may be, and what it is in the pipeline: text, a path, the bytes of a picture, or None."""
+"""What a cell of a column may be, and what it is in the pipeline: text, a path, the bytes of an image, or None."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pixvec.tables.columns.pixels import array_png, image_png
 
 _STRUCT_KEYS: Final = frozenset(["bytes", "path"])
 _URL_START: Final = re.compile(rb"\s*(data:|([a-z][a-z0-9+-]+:)?//)", re.IGNORECASE)
-"""What no picture begins with, and a URL does."""
+"""What no image begins with, and a URL does."""
 
 
 def image_cell(cell: object, *, explode: str = "") -> object:
-    """Give one null for all, and as bytes, text or a path whatever holds a picture or names one.
+    """Give one null for all, and as bytes, text or a path whatever holds an image or names one.
 
     Parameters
     ----------
@@ -99,6 +99,6 @@ def _read_file(file: Any) -> bytes | str:
     return _body_or_url(body)
 
 
-def is_picture_array(array: NDArray[Any]) -> bool:
-    """Tell whether an array holds the pixels of one picture, or of several that are stacked."""
+def is_image_array(array: NDArray[Any]) -> bool:
+    """Tell whether an array holds the pixels of one image, or of several that are stacked."""
     return array.dtype == np.uint8 and array.ndim in {2, 3, 4}

@@ -1,4 +1,4 @@
-"""Columns of packages that need not be installed, read some rows at a time: a column of pictures is large."""
+"""Columns of packages that need not be installed, read some rows at a time: a column of images is large."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _explode(name: object) -> str:
 def open_dataset_column(images: Any) -> Column:
     """Open a column of `datasets`; it becomes a list.
 
-    Pictures are taken as the files that they are, and not decoded in this process; a path that `datasets` would open
+    Images are taken as the files that they are, and not decoded in this process; a path that `datasets` would open
     is opened.
     """
     if not hasattr(images.source, "with_format"):  # a column in a column
@@ -92,7 +92,7 @@ def open_dataset_column(images: Any) -> Column:
 
 
 def _opened(cell: dict[str, Any] | None) -> object:
-    """Let the file of a picture that lies beside its table in."""
+    """Let the file of an image that lies beside its table in."""
     if cell is None or cell["bytes"] is not None or cell["path"] is None or "://" in cell["path"]:
         return cell
     return Path(cell["path"])

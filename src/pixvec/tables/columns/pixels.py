@@ -1,4 +1,4 @@
-"""Pixels that a program holds -> a PNG file, which goes the way of all pictures: hashed, isolated, within the limits.
+"""Pixels that a program holds -> a PNG file, which goes the way of all images: hashed, isolated, within the limits.
 
 Nothing is lost, and nothing compressed, since the file is read again at once. Of what else an image holds, its Exif
 orientation and its transparency come along. Modes whose black and white are not agreed are refused, as files are.
@@ -36,8 +36,8 @@ def array_png(array: NDArray[Any]) -> bytes:
     from PIL import Image  # noqa: PLC0415 (texts do without it)
 
     plane = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
-    is_picture = plane.ndim == 2 or (plane.ndim == 3 and plane.shape[2] in _CHANNELS)
-    if array.dtype != np.uint8 or not is_picture or not array.size:
+    is_image = plane.ndim == 2 or (plane.ndim == 3 and plane.shape[2] in _CHANNELS)
+    if array.dtype != np.uint8 or not is_image or not array.size:
         raise ImageError(
             "unsupported_format",
             f"an array of {array.dtype} in the shape {array.shape}; an image is uint8 in the shape (H, W), (H, W, 1), "

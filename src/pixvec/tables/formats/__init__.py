@@ -18,9 +18,9 @@ from pixvec.tables.formats.csv import CsvWriter, read_csv_files
 from pixvec.tables.formats.json_lines import JsonWriter, read_json_files
 from pixvec.tables.formats.npy import NpyReader, NpyWriter
 from pixvec.tables.formats.parquet import ParquetReader, ParquetWriter
-from pixvec.tables.listing import Listing, is_picture, list_files
+from pixvec.tables.images import ImageFolder
+from pixvec.tables.listing import Listing, is_image, list_files
 from pixvec.tables.options import ReadOptions
-from pixvec.tables.pictures import PictureFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,8 @@ def read_table(place: Path, options: ReadOptions) -> TableReader:
     if listing is None:
         return _open([TableFile.of(place)], options)[0]
     listing = _of_one_kind(listing)
-    if is_picture(listing.paths[0]):
-        return PictureFolder(listing)
+    if is_image(listing.paths[0]):
+        return ImageFolder(listing)
     return FolderReader(listing, _open([TableFile.of(path) for path in listing.paths], options))
 
 
@@ -141,10 +141,10 @@ def _open(files: Sequence[TableFile], options: ReadOptions) -> Sequence[TableRea
     return format_.read(files, options)
 
 
-def pictures_folder(place: Path) -> Path | None:
-    """Name the folder that pictures are in, where they are what a table is made of."""
+def images_folder(place: Path) -> Path | None:
+    """Name the folder that images are in, where they are what a table is made of."""
     listing = list_files(place)
-    return listing.root if listing and is_picture(_of_one_kind(listing).paths[0]) else None
+    return listing.root if listing and is_image(_of_one_kind(listing).paths[0]) else None
 
 
 def keeps_metadata(file: Path) -> bool:
@@ -153,10 +153,10 @@ def keeps_metadata(file: Path) -> bool:
 
 
 def _of_one_kind(listing: Listing) -> Listing:
-    """Leave out the files that are neither tables nor pictures; the others must be of one kind."""
+    """Leave out the files that are neither tables nor images; the others must be of one kind."""
     kinds = {kind: path for path in reversed(listing.paths) if (kind := _kind(path))}
     if not kinds:
-        known = f"{', '.join(FORMATS)}, or pictures"
+        known = f"{', '.join(FORMATS)}, or images"
         raise UsageError(f"{listing.place} holds no files that are read: {known}")
     if len(kinds) > 1:
         one, other, *_ = sorted(kinds.values())
@@ -167,4 +167,4 @@ def _of_one_kind(listing: Listing) -> Listing:
 def _kind(path: Path) -> str | Format | None:
     if path.name.endswith(_LOG_ENDING):
         return None
-    return "picture" if is_picture(path) else FORMATS.get(TableFile.of(path).ending)
+    return "image" if is_image(path) else FORMATS.get(TableFile.of(path).ending)

@@ -61,7 +61,7 @@ class ArrowReader:
 
 
 class ArrowWriter(GroupWriter):
-    """An Arrow file in the making."""
+    """An Arrow file that is being written."""
 
     def __init__(
         self, file: TableFile, source: TableReader, results: pa.Schema, *, dropped: Collection[str] = ()

@@ -214,7 +214,7 @@ class CsvReader:
 
 
 class CsvWriter(TableWriter):
-    """A CSV or TSV file in the making; in the dialect of its source where that is the same."""
+    """A CSV or TSV file that is being written; in the dialect of its source where that is the same."""
 
     keeps_metadata = False
 

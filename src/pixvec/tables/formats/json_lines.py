@@ -119,7 +119,7 @@ class JsonReader:
 
 
 class JsonWriter(TableWriter):
-    """A JSON Lines file in the making; the lines of a source that is JSON Lines too get more members at their end."""
+    """A JSON Lines file that is being written; lines that come from JSON Lines get more members at their end."""
 
     keeps_metadata = False
     repeats_names = False

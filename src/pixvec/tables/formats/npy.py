@@ -44,7 +44,7 @@ class NpyReader:
 
 
 class NpyWriter(TableWriter):
-    """An array of vectors in the making; the other columns of the table are left out."""
+    """An array of vectors that is being written; the other columns of the table are left out."""
 
     keeps_metadata = False
 

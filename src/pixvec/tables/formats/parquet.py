@@ -66,7 +66,7 @@ class ParquetReader:
 
 
 class ParquetWriter(GroupWriter):
-    """A Parquet file in the making."""
+    """A Parquet file that is being written."""
 
     repeats_names = False
 

@@ -16,7 +16,7 @@ ROW_GROUP_BYTES: Final = 64 << 20
 
 
 class GroupWriter(TableWriter):
-    """A table in the making, whose columns keep their types and whose schema keeps its metadata."""
+    """A table that is being written, whose columns keep their types and whose schema keeps its metadata."""
 
     keeps_metadata: ClassVar = True
 

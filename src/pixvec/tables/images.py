@@ -1,4 +1,4 @@
-"""A folder of pictures as a table: a row for each, with its path."""
+"""A folder of images as a table: a row for each, with its path."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pixvec.tables.listing import Listing
 COLUMN: Final = "path"
 
 
-class PictureFolder:
-    """The paths of pictures, from their folder on; what ``key=value`` folders say stands beside them.
+class ImageFolder:
+    """The paths of images, from their folder on; what ``key=value`` folders say stands beside them.
 
     Attributes
     ----------
     folder
-        What has to be let in for the paths to be read.
+        What has to be allowed for the paths to be read.
     """
 
     def __init__(self, listing: Listing) -> None:
