@@ -77,7 +77,8 @@ def test_an_end_at_each_change_of_the_file_system(
     assert left(run) == {name: data for name, data in whole.items() if name.startswith(output)}
 
 
-@pytest.mark.parametrize("output", [pytest.param("out.csv", marks=pytest.mark.long), "out/"])
+@pytest.mark.long
+@pytest.mark.parametrize("output", ["out.csv", "out/"])
 def test_an_end_at_each_change_of_a_run_that_keeps_thumbnails(output: str, run: Run, crashing: Crashing) -> None:
     n_changes, thumbnails = 1, f"{output.rstrip('/')}.thumbnails.parquet"
     while crashing(run, output, n_changes=n_changes, thumbnails=16) == KILLED:
