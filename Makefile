@@ -23,7 +23,7 @@ test: $(VENV)/test.done  ## run every test that needs no reference implementatio
 test-all: test test-oracle  ## run the same, and then the tests that compare with torch and transformers
 
 test-oracle: $(VENV_ALL)/all.done  ## run only the tests that compare with torch and transformers
-	$(VENV_ALL)/bin/python -m pytest -m "oracle and not long" --forbid-skips
+	$(VENV_ALL)/bin/python -m pytest -m "oracle and not long" --forbid-missing
 
 test-long: $(VENV_ALL)/all.done  ## run the long variants of tests: full-size models, and every point where a run can be killed
 	$(VENV_ALL)/bin/python -m pytest -m long

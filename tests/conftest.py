@@ -13,12 +13,12 @@ from pixvec.testing.checkpoints import make_checkpoint
 from pixvec.testing.server import ImageServer
 
 _MAX_WORKERS: Final = 8
-_OF_THE_PROCESSOR: Final = ("no bf16", "this processor")
-"""How the reasons begin that no environment can help."""
+_MISSING: Final = "could not import"
+"""How the reason begins where a package is not installed; other reasons are those of the machine."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--forbid-skips", action="store_true", help="fail if a test is skipped that can run here")
+    parser.addoption("--forbid-missing", action="store_true", help="fail if a test is skipped for want of a package")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -30,11 +30,11 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or not session.config.getoption("--forbid-skips"):
+    if reporter is None or not session.config.getoption("--forbid-missing"):
         return
     reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", [])]
-    if avoidable := [reason for reason in reasons if not reason.startswith(_OF_THE_PROCESSOR)]:
-        reporter.write_line(f"skipped where everything should run: {avoidable}", red=True)
+    if missing := [reason for reason in reasons if reason.startswith(_MISSING)]:
+        reporter.write_line(f"skipped where everything should run: {missing}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
