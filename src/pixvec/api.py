@@ -6,38 +6,22 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, fields
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, cast, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixvec.embedder import BatchOptions, Embedder, EmbedderOptions, raising, stacked
+from pixvec.embedder import BatchOptions, CallOptions, Embedder, EmbedderOptions, raising, stacked
 from pixvec.errors import PixvecWarning
 from pixvec.model import ModelOptions
-from pixvec.options import Options, limit, takes_options
-from pixvec.pipeline.report import OnProgress, Report, most_common
+from pixvec.options import takes_options
+from pixvec.pipeline.report import Report, most_common
 from pixvec.pipeline.settings import Settings
 from pixvec.run import FileOptions, StrPath, TableOptions, run_file
 from pixvec.tables.columns import image_cell, is_lazy, open_column, value_cell
 from pixvec.values import Vector, Vectors
 
 P = ParamSpec("P")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CallOptions(Options):
-    """How a call tells what happens.
-
-    Parameters
-    ----------
-    progress
-        As in `Embedder.embed`.
-    errors
-        What a row without a vector does: "null" leaves it empty, "raise" raises the error of the first.
-    """
-
-    progress: bool | OnProgress | None = None
-    errors: Literal["null", "raise"] = limit("null")
 
 
 @dataclass(frozen=True, kw_only=True)

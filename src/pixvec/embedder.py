@@ -9,7 +9,7 @@ from collections.abc import Collection, Generator, Iterable, Sized
 from contextlib import aclosing, closing
 from dataclasses import dataclass, fields
 from html import escape
-from typing import Any, Final, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +17,12 @@ import pyarrow as pa
 from pixvec.concurrency.forks import forget_in_children, once
 from pixvec.errors import RowError, UsageError
 from pixvec.model import ClipModel
-from pixvec.options import limit, takes_options
+from pixvec.options import Options, limit, takes_options
 from pixvec.pipeline.images import aembed_cells, embed_cells
 from pixvec.pipeline.progress import telling_progress
 from pixvec.pipeline.provenance import provenance, text_provenance
 from pixvec.pipeline.report import OnProgress, Report, most_common
-from pixvec.pipeline.session import Session
+from pixvec.pipeline.session import CLOSED, Session
 from pixvec.pipeline.settings import Settings
 from pixvec.pipeline.texts import embed_text_cells
 from pixvec.run import TableColumns, check_holds_urls
@@ -30,8 +30,6 @@ from pixvec.tables import open_frame
 from pixvec.tables.columns import is_lazy, open_column
 from pixvec.tables.result_columns import ResultOptions, replaced_columns, result_schema, result_table
 from pixvec.values import ImageFacts, Row, Vectors
-
-_CLOSED: Final = "the Embedder is closed: make another one"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -88,8 +86,8 @@ class EmbedderOptions(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchOptions(TableColumns):
-    """How a table, or a batch of its rows, is embedded.
+class CallOptions(Options):
+    """How a call tells what happens.
 
     Parameters
     ----------
@@ -101,6 +99,11 @@ class BatchOptions(TableColumns):
 
     progress: bool | OnProgress | None = None
     errors: Literal["null", "raise"] = limit("null")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions(CallOptions, TableColumns):
+    """How a table, or a batch of its rows, is embedded."""
 
 
 class Embedder:
@@ -155,14 +158,14 @@ class Embedder:
     def model(self) -> ClipModel:
         """The model."""
         if self._is_closed:
-            raise UsageError(_CLOSED)
+            raise UsageError(CLOSED)
         return self._model
 
     @property
     def session(self) -> Session:
         """What the calls share."""
         if self._is_closed:
-            raise UsageError(_CLOSED)
+            raise UsageError(CLOSED)
         return self._session
 
     @property

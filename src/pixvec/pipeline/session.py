@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Self
+from typing import Final, Self
 
 from pixvec.concurrency.event_loop import LoopThread, Tasks
 from pixvec.concurrency.forks import keep_in_children
@@ -28,6 +28,8 @@ from pixvec.pipeline.image_reader import ImageReader
 from pixvec.pipeline.provenance import made_with
 from pixvec.pipeline.settings import Settings, resolve_decode
 from pixvec.values import Row, Vector
+
+CLOSED: Final = "the Embedder is closed: make another one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class Session:
         """
         with self._lock:
             if self._is_closed:
-                raise UsageError("the Embedder is closed: make another one")
+                raise UsageError(CLOSED)
             self._n_calls += 1
         try:
             loop = self.open()
